@@ -1,0 +1,79 @@
+# `make demo` and `make test` set up everything they need in .venv; nothing outside this folder is changed, except that
+# root on Debian gets python3-venv where it is missing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+READY := .venv/.ready
+UV := uv==0.13.9
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
+	"$$name" -c '$(SUPPORTED)' 2>/dev/null && echo "$$name" && break; done)
+
+ARGS ?=
+ROUNDS ?= 3
+WORKERS ?= 2
+
+.PHONY: help demo test test-faults bench check lint format lock clean
+
+help:  ## say what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+demo: $(READY)  ## start everything on this machine, with a simulated shop (ARGS="--once" stops after its results)
+	$(BIN)/journeys demo $(ARGS)
+
+test: check  ## check, then run every test but the fault rounds, with coverage (ARGS="-x" stops at the first failure)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term $(ARGS)
+
+test-faults: $(READY)  ## kill, stop and restart things, and compare with the oracle (ROUNDS=3 of each)
+	@FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m faults $(ARGS) || { code=$$?; \
+	[ $$code -ne 5 ] || echo "make test-faults: no test is marked 'faults', so nothing was shown" >&2; exit $$code; }
+
+bench: $(READY)  ## measure throughput, latency, restore and memory against the limit
+	$(BIN)/python -m benchmarks $(ARGS)
+
+check: lint  ## lint, check types and the direction of imports
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+lint: $(READY)  ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)  ## mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Wheels only, here and where the lock is installed: nothing is compiled on the way in.
+lock: .venv/pyvenv.cfg  ## solve the dependencies anew into requirements.lock (ARGS="--upgrade" for the newest)
+	$(BIN)/python -m pip install --quiet '$(UV)'
+	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --python-version 3.11 --python-platform linux \
+	  --generate-hashes --only-binary :all: --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command 'make lock' --output-file requirements.lock $(ARGS)
+
+clean:  ## remove what tools and builds left behind, the environment and local data too
+	rm -rf .venv .journeys build dist .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache \
+	  .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml | .venv/pyvenv.cfg
+	@echo 'Installing the locked dependencies into .venv'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+	  -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --config-settings editable_mode=compat --editable .
+	@touch $@
+
+.venv/pyvenv.cfg:
+	@[ -n '$(PYTHON)' ] || { echo 'Python 3.11, 3.12 or 3.13 is needed and none is on the PATH' \
+	  "(python3 is $$(python3 --version 2>&1)): install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@'$(PYTHON)' -c '$(SUPPORTED)' || { echo "Python 3.11, 3.12 or 3.13 is needed," \
+	  "and $(PYTHON) is $$('$(PYTHON)' --version 2>&1): name another with make PYTHON=..." >&2; exit 1; }
+	@'$(PYTHON)' -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && echo 'Installing python3-venv, which Debian keeps apart from Python' \
+	  && apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; } \
+	  || { echo "$(PYTHON) cannot make a virtual environment: run 'apt-get install python3-venv' as root" >&2; exit 1; }
+	@'$(PYTHON)' -m venv .venv

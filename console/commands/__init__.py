@@ -1,0 +1,1 @@
+"""One module per command of `journeys`; `console.cli` puts them together."""

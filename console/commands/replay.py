@@ -1,0 +1,92 @@
+"""`journeys replay`: files of history into Kafka."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser
+from deploy.services import Services
+from producers.client import Client
+from producers.mapping import load_mapping
+from producers.progress_bar import show_progress
+from producers.replay import ReplayOptions, ReplaySummary, replay_file
+from schemas.errors import Misconfigured
+
+EPILOG = """Examples:
+
+journeys replay shop.ndjson
+
+journeys replay clicks.csv.gz --mapping clicks.yaml --speed 60
+
+producers/mappings/ecom.yaml in the source is a mapping to begin with: journeys replay tests/data/ecom.csv.gz \
+--mapping producers/mappings/ecom.yaml"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("replay", epilog=EPILOG)(replay)
+
+
+def replay(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="NDJSON or CSV, also .gz; - is NDJSON")],
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", metavar="FILE", help="YAML that says which column is what; CSV needs it")
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(metavar="X", help="1 is as it was lived, 60 a minute a second [default: no waiting]")
+    ] = None,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Forget how far an earlier run came")] = False,
+    state_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where progress and rejected rows go  [default: beside the file]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each file")] = False,
+) -> None:
+    """Send files of touchpoints, or of anything with a mapping, and show progress.
+
+    Rows that cannot be sent go to FILE.rejected.ndjson with their reason, and the exit code is 1. Stopped at any moment,
+    the same command goes on where it was; what is sent twice does not count twice.
+    """
+    settings = Invocation.of(context).settings()
+    loaded = load_mapping(mapping) if mapping is not None else None
+    missing = [str(file) for file in files if str(file) != "-" and not file.is_file()]
+    if missing:
+        raise Misconfigured(f"no such file: {', '.join(missing)}")
+    kafka = kafka_options(Services.resolve(settings), settings)
+    options = ReplayOptions(speed=speed, from_start=from_start, state_dir=state_dir)
+    console, rejected = make_console(), 0
+    with Client.connect(kafka, make_pseudonymiser(settings), max_bytes=settings.max_touchpoint_bytes) as client:
+        for file in files:
+            with show_progress(file.name, make_console(stderr=True)) as observe:
+                summary = replay_file(file, client, loaded, options, observe)
+            rejected += summary.rejected
+            _print_summary(console, file, summary, as_json)
+    if rejected:
+        raise typer.Exit(1)
+
+
+def _print_summary(console: Console, file: Path, summary: ReplaySummary, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), **asdict(summary)}, default=str))
+        return
+    console.print(Text(describe(file, summary)), soft_wrap=True)
+
+
+def describe(file: Path, summary: ReplaySummary) -> str:
+    """One line about one file's run."""
+    rate = summary.delivered / summary.seconds if summary.seconds > 0 else 0.0
+    parts: list[Any] = [f"{file}: {summary.delivered:,} delivered in {summary.seconds:.1f} s ({rate:,.0f}/s)"]
+    if summary.resumed_after_line:
+        parts.append(f"went on after line {summary.resumed_after_line:,}, where an earlier run had come to")
+    if summary.skipped:
+        parts.append(f"{summary.skipped:,} skipped by the mapping")
+    if summary.rejected:
+        parts.append(f"{summary.rejected:,} rejected, see {summary.rejected_file}")
+    return "; ".join(parts)

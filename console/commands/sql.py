@@ -1,0 +1,168 @@
+"""`journeys sql`: a question to ClickHouse."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+from clickhouse_driver import Client
+from rich.text import Text
+
+from console.invocation import Invocation, make_console
+from console.sql_results import Columns, Row, write_csv, write_json, write_ndjson, write_table
+from deploy.services import Services, clickhouse_client_options
+from schemas.errors import Misconfigured
+from sinks.connection import classify, connect
+
+DEFAULT_LIMIT = 500
+BLOCK_ROWS = 4_096
+EPILOG = """Examples:
+
+journeys sql "SELECT rule, count() FROM analytics.alerts GROUP BY rule"
+
+journeys sql "SELECT * FROM analytics.journeys" --format csv > journeys.csv
+
+journeys sql --file question.sql --format json
+
+echo "SHOW TABLES FROM analytics" | journeys sql -"""
+
+
+class Output(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+class Role(StrEnum):
+    """As whom the question is asked."""
+
+    ANALYST = "analyst"
+    ADMIN = "admin"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("sql", epilog=EPILOG)(sql)
+
+
+def sql(
+    context: typer.Context,
+    query: Annotated[str | None, typer.Argument(metavar="[SQL|-]", help="The statement; - reads it from stdin")] = None,
+    output: Annotated[Output, typer.Option("--format", "-f", help="How to print the rows")] = Output.TABLE,
+    file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Read the statement from a file")] = None,
+    role: Annotated[
+        Role, typer.Option("--as", help="analyst reads the database analytics; admin may do everything")
+    ] = Role.ANALYST,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help=f"Rows to show, 0 for all  [default: {DEFAULT_LIMIT} in a table, otherwise all]"),
+    ] = None,
+) -> None:
+    """Ask ClickHouse, by default as the read-only analyst, and print the rows.
+
+    Times in JSON are ISO 8601. Cells of CSV that a spreadsheet would run as a formula get a leading apostrophe.
+    """
+    statement = _read_statement(query, file)
+    settings = Invocation.of(context).settings()
+    services = Services.resolve(settings)
+    url = services.analyst_url if role is Role.ANALYST else services.clickhouse_url
+    with closing(_Question(connect(clickhouse_client_options(url, settings)))) as question:
+        columns, rows = question.ask(statement)
+        _write(output, columns, rows, limit)
+
+
+def _read_statement(query: str | None, file: Path | None) -> str:
+    if (query is None) == (file is None):
+        raise Misconfigured('give one statement: journeys sql "SELECT …", --file FILE, or - for standard input')
+    if file is not None:
+        try:
+            text = file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Misconfigured(f"{file}: cannot be read: {error}") from error
+    else:
+        text = sys.stdin.read() if query == "-" else query or ""
+    statement = text.strip().rstrip(";").strip()
+    if not statement:
+        raise Misconfigured("the statement is empty")
+    return statement
+
+
+class _Question:
+    """One statement on one connection; every error is one of ours, with one line."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def ask(self, statement: str) -> tuple[Columns, Iterator[Row]]:
+        """The result's columns, none for a statement without one, and its rows as they come."""
+        try:
+            found = self._client.execute_iter(
+                statement, with_column_types=True, settings={"max_block_size": BLOCK_ROWS}
+            )
+            head = next(iter(found), [])
+        except Exception as error:
+            raise classify(error) from error
+        names, kinds = zip(*head, strict=True) if head else ((), ())
+        return Columns(tuple(names), tuple(kinds), self._zone()), self._rows(found)
+
+    def close(self) -> None:
+        self._client.disconnect()
+
+    def _rows(self, found: Iterator[Any]) -> Iterator[Row]:
+        try:
+            yield from found
+        except Exception as error:
+            raise classify(error) from error
+
+    def _zone(self) -> ZoneInfo:
+        server = self._client.connection.server_info
+        return ZoneInfo((server.timezone if server else None) or "UTC")
+
+
+def _write(output: Output, columns: Columns, rows: Iterator[Row], limit: int | None) -> None:
+    console = make_console()
+    if not columns.names:
+        for _ in rows:
+            pass
+        console.print("done")
+        return
+    if output is Output.TABLE:
+        write_table(console, columns, rows, (DEFAULT_LIMIT if limit is None else limit) or None)
+        return
+    # The first row is awaited before anything is written: most errors come before it.
+    first = next(rows, None)
+    rows = chain(() if first is None else (first,), rows)
+    write = {Output.CSV: write_csv, Output.JSON: write_json, Output.NDJSON: write_ndjson}[output]
+    if limit:
+        counted = _Limited(rows, limit)
+        write(sys.stdout, columns, iter(counted))
+        if counted.left:
+            make_console(stderr=True).print(Text(f"{counted.left:,} more rows are not shown (--limit {limit})"))
+        return
+    write(sys.stdout, columns, rows)
+
+
+class _Limited:
+    """The first rows of an iterator, and then how many were left."""
+
+    def __init__(self, rows: Iterator[Row], limit: int) -> None:
+        self._rows = rows
+        self._limit = limit
+        self.left = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        for number, row in enumerate(self._rows):
+            if number < self._limit:
+                yield row
+            else:
+                self.left += 1

@@ -1,0 +1,75 @@
+"""`journeys up`: the whole platform on this machine, in the foreground."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from console.addresses import describe_addresses
+from console.invocation import Invocation, make_console, program
+from console.local_run import LocalRun, interruptible
+from console.worker_files import find_workers
+from deploy.local.stack import read_stack
+
+EPILOG = """Examples:
+
+journeys up
+
+journeys up --kafka-port 9092 --clickhouse-port 9000 --clickhouse-http-port 8123
+
+journeys --data-dir /var/lib/journeys up --workers 2"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("up", epilog=EPILOG)(up)
+
+
+def up(
+    context: typer.Context,
+    kafka_port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of Kafka; 0 is any free one")] = 0,
+    clickhouse_port: Annotated[int, typer.Option(min=0, max=65_535, help="Native port of ClickHouse")] = 0,
+    clickhouse_http_port: Annotated[int, typer.Option(min=0, max=65_535, help="HTTP port of ClickHouse")] = 0,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="How many workers to run")] = 1,
+) -> None:
+    """Start the platform on this machine and keep it running until Ctrl-C.
+
+    Kafka and ClickHouse are started unless settings name existing servers. ClickHouse keeps its data from start to
+    start; the local broker keeps topics in memory only.
+    """
+    settings = Invocation.of(context).settings()
+    console = make_console()
+    ports = {
+        "kafka_port": kafka_port,
+        "clickhouse_port": clickhouse_port,
+        "clickhouse_http_port": clickhouse_http_port,
+    }
+
+    def say(line: str) -> None:
+        console.print(Text(f"· {line}"), soft_wrap=True)
+
+    with (
+        interruptible(),
+        suppress(KeyboardInterrupt),
+        LocalRun(settings, workers=workers, ports=ports, say=say) as run,
+    ):
+        print_addresses(console, run)
+        console.print(Text(f"Look: {program()} status     Query: {program()} sql     Stop: Ctrl-C"), soft_wrap=True)
+        run.run_until(lambda: False)
+    console.print("stopped")
+
+
+def print_addresses(console: Console, run: LocalRun) -> None:
+    """Print where the parts of a run answer."""
+    data_dir = run.settings.data_dir
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, address in describe_addresses(run.services, read_stack(data_dir), find_workers(data_dir), str(data_dir)):
+        table.add_row(name, Text(address))
+    console.print(table)

@@ -1,0 +1,1 @@
+"""How touchpoints come in: the client library, files, and a simulated shop."""

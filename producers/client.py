@@ -1,0 +1,175 @@
+"""The client library: `Client(...).track("order_placed", source="web", …)`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+from uuid import UUID
+
+from producers.deliveries import Deliveries, Report
+from producers.emitters import Emitter, Headers, KafkaEmitter
+from schemas.errors import Misconfigured, Transient, Undecodable
+from schemas.identifiers import PERSONAL_KINDS, Pseudonymiser, record_key, strongest
+from schemas.moments import format_epoch_ms
+from schemas.wire import check_touchpoint, encode_touchpoint
+
+MAX_BYTES = 262_144
+"""Largest touchpoint in bytes that a worker accepts unless it is told otherwise."""
+
+
+class Client:
+    """Sends touchpoints to Kafka: checked, keyed by their strongest identifier, personal identifiers hidden.
+
+    Delivery is at least once: what `flush` reports as delivered was acknowledged by all in-sync replicas; what it
+    reports as undelivered may be sent again under the same `event_id` without counting twice. Records of one customer
+    keep their order. A touchpoint has at most `max_bytes`, which is what workers accept. At most `limit_bytes` wait for
+    the broker; beyond that a call blocks up to `block_seconds` and then raises `Transient`. Thread-safe. As a context
+    manager it flushes on the way out and raises `Transient` if something stayed undelivered that no report has named.
+    """
+
+    def __init__(
+        self,
+        emitter: Emitter,
+        pseudonymiser: Pseudonymiser | None = None,
+        *,
+        limit_bytes: int = 32 * 1024 * 1024,
+        block_seconds: float = 30.0,
+        flush_seconds: float = 30.0,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._emitter = emitter
+        self._pseudonymiser = pseudonymiser
+        self._deliveries = Deliveries(limit_bytes, block_seconds)
+        self._flush_seconds = flush_seconds
+        self._max_bytes = max_bytes
+
+    @classmethod
+    def connect(cls, options: Mapping[str, Any], pseudonymiser: Pseudonymiser | None = None, **bounds: Any) -> Client:
+        """A client for the Kafka servers that kafka-python's `options` name. Raises as `KafkaEmitter` does."""
+        return cls(KafkaEmitter(options), pseudonymiser, **bounds)
+
+    def track(
+        self,
+        type: str,
+        *,
+        source: str,
+        identifiers: Mapping[str, str],
+        occurred_at: datetime | None = None,
+        event_id: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+        order_id: str | None = None,
+        case_id: str | None = None,
+        store_id: str | None = None,
+        agent_id: str | None = None,
+        channel: str | None = None,
+    ) -> str:
+        """Send one touchpoint that happened at `occurred_at` (with zone; default now). Returns its `event_id`.
+
+        Returning means checked and on its way, not delivered: `flush` tells. Raises `Undecodable` with one line that
+        names the field at fault, `Misconfigured` for an e-mail or phone without a key to hide it, and `Transient` when
+        the broker takes no more.
+        """
+        now_ms = _now_ms()
+        touchpoint = {
+            "event_id": new_event_id(now_ms) if event_id is None else event_id,
+            "source": source,
+            "type": type,
+            "occurred_at": format_epoch_ms(now_ms) if occurred_at is None else occurred_at,
+            "identifiers": identifiers,
+            "order_id": order_id,
+            "case_id": case_id,
+            "store_id": store_id,
+            "agent_id": agent_id,
+            "channel": channel,
+            "properties": dict(properties or {}),
+            "received_at": format_epoch_ms(now_ms),
+        }
+        return self._send(touchpoint, ())
+
+    def emit(self, touchpoint: Mapping[str, Any], headers: Headers = ()) -> str:
+        """Send a whole touchpoint; `received_at` is set if absent. Returns and raises as `track` does."""
+        if touchpoint.get("received_at") is None:
+            touchpoint = {**touchpoint, "received_at": format_epoch_ms(_now_ms())}
+        return self._send(touchpoint, headers)
+
+    def replay(self, touchpoint: Mapping[str, Any], headers: Headers) -> str:
+        """Send a touchpoint of the past as it stands: it did not come through this door, so no `received_at` is set."""
+        return self._send(touchpoint, headers)
+
+    def flush(self, timeout_seconds: float | None = None) -> Report:
+        """Wait for the broker's answers, and report on everything sent since the last report."""
+        seconds = self._flush_seconds if timeout_seconds is None else timeout_seconds
+        deadline = time.monotonic() + seconds
+        self._emitter.flush(seconds)
+        self._deliveries.wait(max(0.0, deadline - time.monotonic()))
+        return self._deliveries.report(f"not confirmed within {seconds:g} s; it may still arrive")
+
+    def close(self, timeout_seconds: float | None = None) -> Report:
+        """Flush, then let go of the connection."""
+        report = self.flush(timeout_seconds)
+        self._emitter.close(0.0 if report.undelivered else self._flush_seconds)
+        return report
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        report = self.close()
+        if report.undelivered and kind is None:
+            raise not_delivered(report)
+
+    def _send(self, touchpoint: Mapping[str, Any], headers: Headers) -> str:
+        key, value, event_id = self._record(touchpoint)
+        ticket = self._deliveries.reserve(event_id, len(value))
+        try:
+            self._emitter.send(key, value, headers, lambda reason: self._deliveries.answer(ticket, reason))
+        except BaseException:
+            self._deliveries.cancel(ticket)
+            raise
+        return event_id
+
+    def _record(self, touchpoint: Mapping[str, Any]) -> tuple[bytes, bytes, str]:
+        checked = check_touchpoint(touchpoint)
+        identifiers = self._hide(checked.identifiers)
+        value = encode_touchpoint({**touchpoint, "identifiers": identifiers})
+        if len(value) > self._max_bytes:
+            raise Undecodable("too_large", f"{len(value)} bytes, and at most {self._max_bytes} are accepted")
+        return record_key(*strongest(identifiers)).encode(), value, checked.event_id
+
+    def _hide(self, identifiers: Mapping[str, str]) -> Mapping[str, str]:
+        personal = PERSONAL_KINDS & identifiers.keys()
+        if not personal:
+            return identifiers
+        if self._pseudonymiser is None:
+            raise Misconfigured(
+                f"identifiers.{min(personal)} is personal and there is no key to hide it with: "
+                "set JOURNEYS_IDENTIFIER_KEY, or leave it out"
+            )
+        try:
+            return self._pseudonymiser.hide_all(identifiers)
+        except ValueError as error:
+            raise Undecodable("invalid_identifier", str(error)) from error
+
+
+def new_event_id(now_ms: int) -> str:
+    """A UUIDv7: sorts by time, and is unique without asking anyone."""
+    random = int.from_bytes(os.urandom(10), "big")
+    bits = (now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    return str(UUID(int=bits))
+
+
+def not_delivered(report: Report) -> Transient:
+    """The error that says so, with the first of them."""
+    count, first = len(report.undelivered), report.undelivered[0]
+    total = count + report.delivered
+    return Transient(f"{count} of {total} touchpoints were not delivered; first {first.event_id}: {first.reason}")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

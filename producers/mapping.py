@@ -1,0 +1,191 @@
+"""How rows of a file become touchpoints: a YAML mapping, checked before the first row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Row
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from schemas.errors import Misconfigured
+from schemas.identifiers import KINDS
+from schemas.touchpoint import Touchpoint
+
+Scalar = str | int | float | bool
+ValueType = Literal["text", "int", "float", "bool", "time"]
+Column = Annotated[str, StringConstraints(min_length=1)]
+
+_PLAIN = [name for name in Touchpoint.model_fields if name not in ("identifiers", "properties")]
+FIELDS = (*_PLAIN, *(f"identifiers.{kind}" for kind in KINDS), "properties.<name>")
+LINE = "_line"
+"""As a column, and in templates: the number of the row's last line in its file, the first line being 1."""
+_TIMES = frozenset({"occurred_at", "sent_at", "received_at"})
+
+
+class Rule(BaseModel):
+    """Where one field's value comes from: exactly one of `column`, `constant` and `template`.
+
+    `values` replaces values; one that is not listed becomes `otherwise` or goes where `unlisted` says, and one that is
+    mapped to null skips the row. `default` stands in where the row has nothing. `as` is the type of the result (if it
+    is not stated: text in the envelope, what it is there in properties), `format` how a time is written.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    column: Column | None = None
+    constant: Scalar | None = None
+    template: Annotated[str, StringConstraints(min_length=1)] | None = None
+    values: dict[str, Scalar | None] | None = None
+    unlisted: Literal["reject", "keep", "skip"] = "reject"
+    otherwise: Scalar | None = None
+    default: Scalar | None = None
+    as_: ValueType | None = Field(None, alias="as")
+    format: str | None = None
+    zone: str | None = None
+
+    @field_validator("template")
+    @classmethod
+    def _check_template(cls, template: str | None) -> str | None:
+        template_parts(template or "")
+        return template
+
+    @model_validator(mode="after")
+    def _check_origin(self) -> Rule:
+        given = [name for name in ("column", "constant", "template") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of column, constant and template")
+        if self.otherwise is not None and (self.values is None or "unlisted" in self.model_fields_set):
+            raise ValueError("otherwise stands for what `values` does not list: give `values`, and no `unlisted`")
+        return self
+
+
+class Mapping(BaseModel):
+    """A whole mapping file: the fields of the envelope by name, `zone` (IANA) for times that state none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["csv", "ndjson"] | None = None
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    zone: str | None = None
+    fields: dict[str, Rule]
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _read_shorthand(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {name: {"column": rule} if isinstance(rule, str) else rule for name, rule in fields.items()}
+
+    @model_validator(mode="after")
+    def _check_fields(self) -> Mapping:
+        for name in self.fields:
+            if name not in FIELDS and not (name.startswith("properties.") and name != "properties."):
+                raise ValueError(f"{name!r} is no field of a touchpoint: use one of {', '.join(FIELDS)}")
+        missing = [name for name in ("event_id", "source", "type", "occurred_at") if name not in self.fields]
+        if missing:
+            raise ValueError(f"a touchpoint needs {' and '.join(missing)}: say where from")
+        if not any(name.startswith("identifiers.") for name in self.fields):
+            raise ValueError(f"a touchpoint needs an identifier: map one of identifiers.{', identifiers.'.join(KINDS)}")
+        return self
+
+    def type_of(self, field: str) -> ValueType | None:
+        """What a field's values are turned into: the envelope's times into times, unless stated otherwise."""
+        return self.fields[field].as_ or ("time" if field in _TIMES else None)
+
+    def columns(self) -> set[str]:
+        """Every column that a row must have for this mapping, without those that this package adds."""
+        named = {rule.column for rule in self.fields.values() if rule.column}
+        for rule in self.fields.values():
+            named |= {name for _, name in template_parts(rule.template or "") if name}
+        return named - {LINE}
+
+
+def template_parts(template: str) -> list[tuple[str, str | None]]:
+    """Text before, and name of, each column in `"{user_id}-{_line}"`. Raises ValueError, saying what is wrong."""
+    parts = list(Formatter().parse(template))
+    if any(name == "" or form or conversion for _, name, form, conversion in parts):
+        raise ValueError("name a column inside each pair of braces and nothing else: {user_id}")
+    return [(text, name) for text, name, _, _ in parts]
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read a mapping file. Raises `Misconfigured`, one line naming file, line and mend."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path}: cannot be read as a mapping: {error}") from error
+    return parse_mapping(text, str(path))
+
+
+def parse_mapping(text: str, name: str) -> Mapping:
+    """The mapping that a YAML text states; `name` stands in messages. Raises `Misconfigured`."""
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        found = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Misconfigured(_yaml_fault(name, error)) from error
+    if not isinstance(found, dict) or tree is None:
+        raise Misconfigured(f"{name}:1: a mapping has `fields:` with a rule for each field of a touchpoint")
+    try:
+        return Mapping.model_validate(found)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise Misconfigured(f"{name}:{_line_of(tree, fault['loc'])}: {_mend(fault)}") from error
+
+
+def lookup(row: Row[str, Any], column: str) -> Any:
+    """A row's value: the column of that name, otherwise the path `a.b.c` into nested objects; None if absent."""
+    if column in row:
+        return row[column]
+    found: Any = row
+    for part in column.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return None
+        found = found[part]
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML whose keys are the text that stands there, each once: `1:`, `yes:` and `true:` are cells of a file."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                key.tag = "tag:yaml.org,2002:str"
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _yaml_fault(name: str, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or " ".join(str(error).split()) or "nested too deep"
+    return f"{name}:{mark.line + 1 if mark else 1}: not YAML: {problem}"
+
+
+def _mend(fault: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        model = Rule if len(fault["loc"]) > 1 else Mapping
+        known = ", ".join(field.alias or name for name, field in model.model_fields.items())
+        return f"{place}: unknown key; known are {known}"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def _line_of(node: yaml.Node, location: tuple[int | str, ...]) -> int:
+    """The line of the innermost key of a location that stands in the file."""
+    line = node.start_mark.line + 1
+    for part in location:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        match = next(((key, value) for key, value in pairs if key.value == str(part)), None)
+        if match is None:
+            break
+        line, node = match[0].start_mark.line + 1, match[1]
+    return line

@@ -1,0 +1,84 @@
+"""Looking around on the site: browsing, comparing, leaving, and asking to be told of a restock."""
+
+from __future__ import annotations
+
+from producers.simulator.assortment import QUERIES, pick_sku, price, say
+from producers.simulator.hours import DAY_MS
+from producers.simulator.story import Step, Story, Telling
+
+_PAGES = ("/", "/sale", "/new", "/he/", "/gifts", "/stores")
+
+
+def browse(story: Story) -> Telling:
+    """A visit to the site without an order."""
+    yield from look_around(story)
+    if story.chance(0.3):
+        yield from fill_cart(story, 1)
+        if story.chance(0.3):
+            story.wait(10, 120)
+            yield story.touch("checkout_started", {"cart_value": price(pick_sku(story.rng))})
+
+
+def look_around(story: Story) -> Telling:
+    """A few pages, a search, some products compared."""
+    yield story.touch("page_viewed", {"url": _PAGES[int(story.rng.random() * len(_PAGES))]})
+    story.wait(3, 40)
+    if story.chance(0.55):
+        query = say(story.rng, QUERIES, story.persona.language)
+        yield story.touch("searched", {"query": query, "results": int(story.rng.random() * 60)})
+        story.wait(3, 30)
+    for _ in range(1 + int(story.rng.random() * 4)):
+        yield from look_at(story, pick_sku(story.rng))
+    if not story.known and story.chance(0.3):
+        yield from log_in(story)
+
+
+def look_at(story: Story, sku: str) -> Telling:
+    """One product: its page, perhaps its stock and reviews."""
+    yield story.touch("product_viewed", {"sku": sku, "price": price(sku)})
+    story.wait(5, 90)
+    if story.chance(0.4):
+        in_stock = story.chance(0.93)
+        yield story.touch("stock_shown", {"sku": sku, "in_stock": in_stock, "quantity": 7 if in_stock else 0})
+        story.wait(1, 20)
+        if not in_stock and story.chance(0.6):
+            yield from ask_for_restock(story, sku)
+    if story.chance(0.25):
+        yield story.touch("review_opened", {"sku": sku})
+        story.wait(10, 120)
+
+
+def log_in(story: Story) -> Telling:
+    """From here on the site knows who it is."""
+    story.known = True
+    yield story.touch("identified", {"method": "password"})
+    story.wait(1, 10)
+
+
+def fill_cart(story: Story, pieces: int) -> Telling:
+    """Put that many products into the cart."""
+    for _ in range(pieces):
+        yield story.touch("cart_updated", {"sku": pick_sku(story.rng), "quantity": 1 + story.chance(0.15)})
+        story.wait(3, 60)
+
+
+def ask_for_restock(story: Story, sku: str) -> Telling:
+    """Leave a wish; the stock comes back, and somebody tells the customer, or nobody does."""
+    if not story.known:
+        yield from log_in(story)
+    asked = story.touch("back_in_stock_requested", {"sku": sku})
+    yield asked
+    story.branch(_restock, sku, asked)
+
+
+def _restock(story: Story, sku: str, asked: Step) -> Telling:
+    story.wait_hours(12, 120)
+    restocked = story.fact("restocked", {"sku": sku})
+    yield restocked
+    if story.chance(0.7):
+        story.wait_hours(0.1, 12)
+        channel = "email" if story.chance(0.6) else "sms"
+        yield story.touch("notification_sent", {"topic": "restock", "sku": sku}, channel=channel)
+    else:
+        story.wait_until(story.at_ms + DAY_MS)
+        yield story.planted("restock_silence", "sku", sku, asked, restocked)

@@ -1,0 +1,121 @@
+"""Identifiers: by which (kind, value) a source knows a customer, and how personal ones are hidden.
+
+Kinds from strongest to weakest; the strongest of a touchpoint names its customer and keys its Kafka record.
+E-mail and phone are personal: they are normalised and replaced by a keyed HMAC at the door, never stored raw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import phonenumbers
+
+KINDS = ("customer_id", "loyalty_id", "phone", "email", "device_id", "anonymous_id")
+PERSONAL_KINDS = frozenset({"phone", "email"})
+MAX_LENGTH = 256
+
+_PLACEHOLDERS = frozenset(
+    {"", "null", "none", "nil", "undefined", "unknown", "anonymous", "guest", "n/a", "na", "nan", "-1", "true", "false"}
+) | {"[object object]"}
+_ZEROS = re.compile(r"[0\-_.]+")
+_PSEUDONYM = re.compile(r"hmac-sha256:[a-z0-9]{1,16}:[0-9a-f]{64}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value says "nobody in particular" (`null`, `-1`, zeros, `unknown`): it must never name a customer."""
+    lowered = value.strip().lower()
+    return lowered in _PLACEHOLDERS or _ZEROS.fullmatch(lowered) is not None
+
+
+def is_clean_text(value: str) -> bool:
+    """Whether an id is 1 to 256 printable characters without outer blanks, control or direction marks."""
+    return 0 < len(value) <= MAX_LENGTH and value.isprintable() and value.strip() == value
+
+
+def is_pseudonym(value: str) -> bool:
+    """Whether a personal identifier was already replaced at an earlier door."""
+    return _PSEUDONYM.fullmatch(value) is not None
+
+
+def strongest(identifiers: Mapping[str, str]) -> tuple[str, str]:
+    """The (kind, value) that names the customer. Raises KeyError when no known kind is there."""
+    for kind in KINDS:
+        if kind in identifiers:
+            return kind, identifiers[kind]
+    raise KeyError("no identifier of a known kind")
+
+
+def record_key(kind: str, value: str) -> str:
+    """The Kafka record key of a customer: `customer_id:C-1`. One customer, one key, one partition."""
+    return f"{kind}:{value}"
+
+
+def customer_name(key: str) -> str:
+    """What tables show for a record key: the bare value of a `customer_id`, otherwise the whole key.
+
+    A customer_id that itself looks like `phone:…` keeps its prefix, so two customers never share a name.
+    """
+    kind, _, value = key.partition(":")
+    if kind == "customer_id" and value.partition(":")[0] not in KINDS:
+        return value
+    return key
+
+
+def customer_key(name: str) -> str:
+    """The record key of a customer as tables show it; the inverse of `customer_name`."""
+    return name if name.partition(":")[0] in KINDS else f"customer_id:{name}"
+
+
+def normalise_email(value: str) -> str:
+    """Lower case without outer blanks. Raises ValueError when it is no address."""
+    email = value.strip().lower()
+    if not _EMAIL.fullmatch(email):
+        raise ValueError("not an e-mail address")
+    return email
+
+
+def normalise_phone(value: str, default_region: str) -> str:
+    """E.164 (`+972501234567`); a number without a prefix is read in `default_region`. Raises ValueError."""
+    try:
+        number = phonenumbers.parse(value, default_region)
+    except phonenumbers.NumberParseException as error:
+        raise ValueError("not a phone number") from error
+    if not phonenumbers.is_possible_number(number):
+        raise ValueError("not a possible phone number")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@dataclass(frozen=True)
+class Pseudonymiser:
+    """Replaces personal identifiers by `hmac-sha256:<key id>:<64 hex digits>`; equal input gives equal output."""
+
+    key: bytes
+    key_id: str
+    default_region: str
+
+    def __repr__(self) -> str:
+        """Never print the key."""
+        return f"Pseudonymiser(key_id={self.key_id!r})"
+
+    def hide(self, kind: str, value: str) -> str:
+        """The pseudonym of one personal identifier. Raises ValueError when the value is no e-mail or phone."""
+        if is_pseudonym(value):
+            return value
+        plain = normalise_email(value) if kind == "email" else normalise_phone(value, self.default_region)
+        digest = hmac.new(self.key, f"{kind}:{plain}".encode(), hashlib.sha256).hexdigest()
+        return f"hmac-sha256:{self.key_id}:{digest}"
+
+    def hide_all(self, identifiers: Mapping[str, str]) -> dict[str, str]:
+        """The same identifiers with every personal one replaced. Raises ValueError naming the kind at fault."""
+        hidden = dict(identifiers)
+        for kind in PERSONAL_KINDS & hidden.keys():
+            try:
+                hidden[kind] = self.hide(kind, hidden[kind])
+            except ValueError as error:
+                raise ValueError(f"identifiers.{kind}: {error}") from error
+        return hidden

@@ -1,0 +1,101 @@
+"""Every setting, in one place: environment `JOURNEYS_…`, then `journeys.toml`, then these defaults."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from schemas.durations import Duration
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+
+def _alias(name: str) -> AliasChoices:
+    return AliasChoices(f"JOURNEYS_{name}", name, name.lower())
+
+
+class Settings(BaseSettings):
+    """What a command or the worker was told. Secrets print as `**********`.
+
+    Durations are written `90s`, `30m`, `14d` or ISO 8601. Raises `pydantic.ValidationError` on a bad value.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="JOURNEYS_", toml_file="journeys.toml", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(Path(".journeys"), description="directory of the local stack: data, logs, secrets")
+
+    kafka: str | None = Field(
+        None,
+        validation_alias=_alias("KAFKA"),
+        description="existing Kafka servers, `host:port,…`; without it a local broker is used",
+    )
+    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: SaslMechanism | None = None
+    kafka_username: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_ca_file: Path | None = None
+
+    clickhouse: SecretStr | None = Field(
+        None,
+        validation_alias=_alias("CLICKHOUSE"),
+        description="existing ClickHouse server, `clickhouse://user:password@host:9000/?secure=1`; else a local one",
+    )
+    clickhouse_ca_file: Path | None = None
+
+    partitions: int = Field(4, ge=1, le=1024, description="partitions of the touchpoint topics, when they are created")
+    consumer_group: str = Field("journeys", min_length=1, description="consumer group of the workers")
+
+    journey_gap: Duration = Field(timedelta(days=14), description="silence that ends a journey")
+    journey_max_gap: Duration = Field(timedelta(days=90), description="silence that ends it though a promise is open")
+    allowed_lateness: Duration = Field(timedelta(days=7), description="how long a closed journey can be reopened")
+    hold_open_for_promises: bool = Field(True, description="an open promise keeps its journey open")
+    live_within: Duration = Field(
+        timedelta(hours=24), description="nearer than this to now, a partition runs on the clock"
+    )
+
+    oldest_touchpoint: Duration = Field(
+        timedelta(days=365), description="older touchpoints are refused (replay is not)"
+    )
+    furthest_ahead: Duration = Field(timedelta(minutes=5), description="touchpoints further in the future are refused")
+    clock_skew_bound: Duration = Field(timedelta(seconds=60), description="a sender's clock this far off is corrected")
+    max_touchpoint_bytes: int = Field(262_144, ge=1_024, description="larger records are refused")
+
+    identifier_key: SecretStr | None = Field(None, description="secret key that pseudonymises e-mail and phone")
+    identifier_key_id: str = Field(
+        "k1", pattern=r"^[a-z0-9]{1,16}$", description="name of that key, stored with values"
+    )
+    default_region: str = Field("IL", pattern=r"^[A-Z]{2}$", description="country of phone numbers without a prefix")
+
+    flush_interval: Duration = Field(timedelta(seconds=1), description="how often results are written to ClickHouse")
+    flush_rows: int = Field(50_000, ge=1, description="touchpoints that make a flush due at once")
+    buffer_rows: int = Field(200_000, ge=1, description="unwritten touchpoints at which the worker stops reading")
+    chunk_records: int = Field(4_000, ge=1, le=50_000, description="records fetched and processed at a time")
+    hot_customers: int = Field(50_000, ge=0, description="customers kept unpacked in memory, for speed")
+    session_timeout: Duration = Field(timedelta(seconds=10), description="after which a dead worker's partitions move")
+    metrics_port: int = Field(9464, ge=0, le=65535, description="port of /metrics on the worker; 0 picks a free one")
+    metrics_host: str = "127.0.0.1"
+
+    @model_validator(mode="after")
+    def _check_gaps(self) -> Settings:
+        if self.journey_max_gap < self.journey_gap:
+            raise ValueError("journey_max_gap must not be shorter than journey_gap")
+        if self.buffer_rows < self.flush_rows:
+            raise ValueError("buffer_rows must not be smaller than flush_rows")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read keyword arguments first, then the environment, then `journeys.toml`."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

@@ -1,0 +1,1 @@
+"""Where results land: the ClickHouse writer, its migrations and the analyst views."""

@@ -1,0 +1,53 @@
+"""The questions that the state store asks, each a text of its own, so that an in-memory writer can answer them too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sinks.tables import ALERTS, JOURNEYS, PROMISES, Table
+
+IDENTITIES: tuple[tuple[Table, str], ...] = (
+    (JOURNEYS, "journey_id"),
+    (PROMISES, "promise_id"),
+    (ALERTS, "episode_id"),
+)
+"""Tables whose rows a flush may leave behind unfinished, and the column that, with the customer, names a row."""
+
+HIGHEST_EPOCH = "SELECT max(epoch) FROM journeys.partition_progress WHERE consumer_group = %(group)s"
+"""One row: the highest epoch of any partition of the group, 0 if there is none."""
+
+CURRENT_EPOCHS = """SELECT partition, max(epoch) FROM journeys.partition_progress
+WHERE consumer_group = %(group)s AND partition IN %(partitions)s GROUP BY partition"""
+"""Rows (partition, epoch)."""
+
+LAST_PROGRESS = """SELECT partition_time_ms, positions FROM journeys.partition_progress
+WHERE consumer_group = %(group)s AND partition = %(partition)s ORDER BY epoch DESC, flush DESC LIMIT 1"""
+"""At most one row (partition_time_ms, positions)."""
+
+FLUSHES = """SELECT epoch, max(flush) FROM journeys.partition_progress
+WHERE consumer_group = %(group)s AND partition = %(partition)s GROUP BY epoch ORDER BY epoch"""
+"""Rows (epoch, its last complete flush), epochs rising."""
+
+RIVALS = """SELECT count() FROM journeys.partition_progress
+WHERE consumer_group = %(group)s AND partition = %(partition)s AND epoch >= %(epoch)s AND worker != %(worker)s"""
+"""One row: how many rows others have written at this epoch or above."""
+
+STATES = """SELECT customer_key, segment, key_hash, next_due_ms, blob FROM journeys.customer_state FINAL
+PREWHERE key_hash %% %(partitions)s = %(partition)s ORDER BY customer_key, segment"""
+"""Rows (customer_key, segment, key_hash, next_due_ms, blob), the newest version of each, deleted ones left out.
+
+PREWHERE, so that blobs of other partitions are not read; before FINAL it is right only as all versions of a row
+share the hash of their key.
+"""
+
+
+def unfinished(table: Table, identity: str, ranges: Sequence[tuple[int, int]]) -> str:
+    """Rows (customer_id, id as text) of `table` whose newest version is in one of `ranges` (both ends included).
+
+    The ranges are written out, not computed by the server, so that its index on `_version` applies.
+    """
+    inside = " OR ".join(f"_version BETWEEN {low} AND {high}" for low, high in ranges)
+    return f"""SELECT customer_id, toString({identity}) FROM {table.name} FINAL
+WHERE _partition = %(partition)s AND ({inside}) AND (customer_id, {identity}) IN (
+    SELECT customer_id, {identity} FROM {table.name} WHERE _partition = %(partition)s AND ({inside}))
+ORDER BY customer_id, {identity} SETTINGS use_skip_indexes_if_final = 0, optimize_move_to_prewhere_if_final = 0"""

@@ -1,0 +1,78 @@
+"""The wall clock, and how far each partition has come against its broker's end offsets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.types import TP
+
+from schemas.errors import Misconfigured
+from streams.metrics import Metrics
+
+
+def read_clock_ms() -> int:
+    """Wall clock, epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class EndOffsets:
+    """End offsets of the watched partitions, asked from the broker now and then.
+
+    A broker may report an end too low by the length of its last batch, so a position at or past it counts as the end.
+    """
+
+    def __init__(self, servers: list[str], options: Mapping[str, Any], metrics: Metrics) -> None:
+        self._options = {"bootstrap_servers": servers, "enable_auto_commit": False, **options}
+        self._consumer: AIOKafkaConsumer | None = None
+        self._metrics = metrics
+        self._watched: list[TP] = []
+        self._ends: dict[tuple[str, int], int] = {}
+        self._starts: dict[tuple[str, int], int] = {}
+
+    async def start(self) -> None:
+        """Connect."""
+        self._consumer = AIOKafkaConsumer(**self._options)
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    def watch(self, partitions: Iterable[TP]) -> None:
+        """From now on these partitions only."""
+        self._watched = list(partitions)
+        self._ends.clear()
+        self._metrics.lag.clear()
+
+    async def count_partitions(self, topic: str) -> int:
+        """How many partitions a topic has. Raises Misconfigured when there is no such topic."""
+        assert self._consumer is not None, "started before anything is asked"
+        await self._consumer._client.force_metadata_update()
+        known = self._consumer.partitions_for_topic(topic)
+        if not known:
+            raise Misconfigured(f"Kafka has no topic {topic!r}: create the topics with `journeys migrate`")
+        return len(known)
+
+    async def refresh(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Ask the broker, and tell the metrics how many records are still ahead of `positions`."""
+        if not self._watched or self._consumer is None:
+            return
+        asked = [TopicPartition(tp.topic, tp.partition) for tp in self._watched]
+        ends = await self._consumer.end_offsets(asked)
+        starts = await self._consumer.beginning_offsets(asked)
+        for tp, end in ends.items():
+            self._ends[tp.topic, tp.partition] = end
+            self._starts[tp.topic, tp.partition] = starts[tp]
+            lag = max(0, end - positions.get((tp.topic, tp.partition), starts[tp]))
+            self._metrics.lag.labels(tp.topic, str(tp.partition)).set(lag)
+
+    def is_caught_up(self, partition: int, positions: Mapping[str, int]) -> bool:
+        """Whether nothing was ahead of a partition's positions when the broker was last asked."""
+        ends = {topic: end for (topic, number), end in self._ends.items() if number == partition}
+        return bool(ends) and all(
+            positions.get(topic, self._starts[topic, partition]) >= end for topic, end in ends.items()
+        )

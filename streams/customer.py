@@ -1,0 +1,353 @@
+"""One open customer in memory: touches in, journeys, promises and episodes out. Pure; the clock is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+
+import msgspec
+
+from schemas.durations import to_milliseconds
+from schemas.identifiers import customer_name
+from schemas.partitioning import hash_key
+from streams.friction import Detection, Finding, detect
+from streams.promises import FOREVER_MS
+from streams.rules.model import Rule
+from streams.states import FORMAT, SEGMENT_TOUCHES, EpisodeState, Head, PromiseState
+from streams.stitching import Journey, Stitcher, StitchingRules
+from streams.touch import Touch, order_key
+
+NEVER_MS = -(2**62)
+NOT_SCHEDULED_MS = 2**63 - 1
+NOTHING_FOUND = Detection({}, FOREVER_MS)
+UNKNOWN_PROMISE = PromiseState("", "", "", "", 0, 0, 0, None, "open")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What decides over a customer: journey boundaries and friction rules."""
+
+    stitching: StitchingRules
+    rules: tuple[Rule, ...] = ()
+
+    @cached_property
+    def lookback_ms(self) -> int:
+        """How long after its end a journey with signals is kept for the rules' sake."""
+        return max((to_milliseconds(rule.lookback) for rule in self.rules), default=0)
+
+
+class Verdict(IntEnum):
+    """What happened to a touch. `LATE` is stored but belongs to no journey; `REPLACED` supersedes its duplicate."""
+
+    ACCEPTED = 0
+    DUPLICATE = 1
+    LATE = 2
+    REPLACED = 3
+
+
+class Customer:
+    """All that is open of one customer."""
+
+    __slots__ = (
+        "key", "name", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms", "sealed_segments", "due_ms",
+        "is_dirty", "journey_ids", "promises", "episodes", "changes", "orphaned_episode_ids", "superseded",
+        "scheduled_ms", "_promise_due_ms", "_ordered", "_signals_seen", "_detection", "_expires_ms", "_last_is_closed",
+    )  # fmt: skip
+
+    def __init__(self, key: str, policy: Policy) -> None:
+        self.key = key
+        self.name = customer_name(key)
+        self.key_hash = hash_key(key.encode())
+        self.policy = policy
+        self.log: list[Touch] = []
+        self.seen: dict[tuple[str, str], Touch] = {}
+        self.stitcher = Stitcher(policy.stitching)
+        self.floor_ms = NEVER_MS
+        self.sealed_segments = 0
+        self.due_ms = FOREVER_MS
+        self.is_dirty = False
+        self.journey_ids: set[str] = set()
+        self.promises: dict[str, PromiseState] = {}
+        self.episodes: dict[str, EpisodeState] = {}
+        self.changes: list[EpisodeState] = []
+        self.orphaned_episode_ids: set[str] = set()
+        self.superseded: Touch | None = None
+        self.scheduled_ms = NOT_SCHEDULED_MS
+        self._promise_due_ms = FOREVER_MS
+        self._ordered = True
+        self._signals_seen = 0
+        self._detection = NOTHING_FOUND
+        self._expires_ms = FOREVER_MS
+        self._last_is_closed = False
+
+    def add(self, touch: Touch, now_ms: int) -> Verdict:
+        """Take one touch, in any order. `now_ms` is partition time, not before the touch. Amortised constant time."""
+        identity = (touch.source, touch.event_id)
+        if identity in self.seen:
+            return self._supersede(identity, touch, now_ms)
+        if self.is_late(touch.occurred_ms, now_ms):
+            return Verdict.LATE
+        self.seen[identity] = touch
+        self.is_dirty = True
+        rules = self.policy.stitching
+        self._expires_ms = min(self._expires_ms, touch.occurred_ms + rules.gap_ms + rules.lateness_ms)
+        log = self.log
+        if self._ordered:
+            if not log or log[-1].occurred_ms < touch.occurred_ms or order_key(log[-1]) < order_key(touch):
+                self.stitcher.feed(touch)
+            else:
+                self._ordered = self._is_last(touch)
+        log.append(touch)
+        return Verdict.ACCEPTED
+
+    def _is_last(self, touch: Touch) -> bool:
+        journeys = self.stitcher.journeys
+        if journeys and order_key(journeys[-1].last) > order_key(touch):
+            return False
+        self.stitcher.feed(touch)
+        return True
+
+    def _supersede(self, identity: tuple[str, str], touch: Touch, now_ms: int) -> Verdict:
+        """Of two versions of one touchpoint the earlier received one counts; equal times are decided by content."""
+        known = self.seen[identity]
+        if touch == known or _rank(touch) >= _rank(known) or self.is_late(touch.occurred_ms, now_ms):
+            return Verdict.DUPLICATE
+        self.superseded = known
+        self.log[next(i for i, kept in enumerate(self.log) if kept is known)] = touch
+        self.seen[identity] = touch
+        self._ordered = False
+        self.is_dirty = True
+        self.sealed_segments = 0
+        return Verdict.REPLACED
+
+    def is_late(self, occurred_ms: int, now_ms: int) -> bool:
+        """Whether a touchpoint of that time could only change what is closed for longer than the allowed lateness."""
+        rules = self.policy.stitching
+        is_recent = occurred_ms + rules.gap_ms + rules.lateness_ms >= now_ms
+        if is_recent and occurred_ms > self.floor_ms and now_ms <= self._expires_ms:
+            return False
+        self._restitch()
+        self._raise_floor(now_ms)
+        if occurred_ms <= self.floor_ms:
+            return True
+        return not is_recent and not any(
+            journey.first.occurred_ms - rules.gap_ms <= occurred_ms <= journey.closes_ms(rules)
+            for journey in self.stitcher.journeys
+            if journey.first.occurred_ms > self.floor_ms
+        )
+
+    def _raise_floor(self, now_ms: int) -> None:
+        rules = self.policy.stitching
+        self._expires_ms = FOREVER_MS
+        for journey in self.stitcher.journeys:
+            closes_ms = journey.closes_ms(rules)
+            if closes_ms + rules.lateness_ms >= now_ms:
+                self._expires_ms = closes_ms + rules.lateness_ms
+                break
+            self.floor_ms = max(self.floor_ms, closes_ms)
+
+    def _restitch(self) -> None:
+        if self._ordered:
+            return
+        self.stitcher = Stitcher(self.policy.stitching)
+        for touch in sorted(self.log, key=order_key):
+            self.stitcher.feed(touch)
+        self._ordered = True
+        self._signals_seen = -1
+
+    def review(self, now_ms: int) -> list[EpisodeState]:
+        """Bring everything up to date; returns the episodes that changed since the last review."""
+        self._restitch()
+        self.is_dirty = self.is_dirty or now_ms >= self._promise_due_ms
+        self._close_journeys(now_ms)
+        signals = self.stitcher.signals
+        if len(signals) != self._signals_seen or now_ms >= self._detection.due_ms:
+            self._signals_seen = len(signals)
+            self._detect(signals, now_ms)
+        self.due_ms = self._next_due_ms(now_ms)
+        changes, self.changes = self.changes, []
+        return changes
+
+    def _close_journeys(self, now_ms: int) -> None:
+        journeys = self.stitcher.journeys
+        if not journeys:
+            return
+        is_closed = now_ms > journeys[-1].closes_ms(self.policy.stitching)
+        if is_closed != self._last_is_closed:
+            self._last_is_closed = is_closed
+            journeys[-1].is_dirty = True
+            self.is_dirty = True
+
+    def _detect(self, signals: Sequence[Touch], now_ms: int) -> None:
+        if signals:
+            self._detection = detect(self.policy.rules, self.key, signals, self.stitcher.book.promises, now_ms)
+        else:
+            self._detection = NOTHING_FOUND
+        found = self._detection.findings
+        for episode_id, finding in found.items():
+            self._publish(self._state_of(episode_id, finding))
+        for episode_id, state in list(self.episodes.items()):
+            if episode_id not in found and state.status != "withdrawn":
+                self._publish(msgspec.structs.replace(state, status="withdrawn"))
+
+    def _publish(self, state: EpisodeState) -> None:
+        if self.episodes.get(state.episode_id) == state:
+            return
+        self.episodes[state.episode_id] = state
+        self.changes.append(state)
+        self.is_dirty = True
+        journey = self.stitcher.journey_at(state.anchor_ms)
+        if journey is not None:
+            journey.is_dirty = True
+
+    def _state_of(self, episode_id: str, finding: Finding) -> EpisodeState:
+        journey = self.stitcher.journey_at(finding.anchor.occurred_ms)
+        assert journey is not None, "a finding's anchor is one of the stitched touches"
+        return EpisodeState(
+            episode_id,
+            finding.rule.id,
+            finding.rule.version,
+            "open" if finding.resolved_ms is None else "resolved",
+            journey.journey_id(self.key),
+            finding.subject,
+            finding.anchor.store_id or "",
+            finding.anchor.occurred_ms,
+            finding.opened_ms,
+            finding.last_seen_ms,
+            finding.resolved_ms,
+            finding.threshold,
+            finding.actual,
+            finding.unit,
+            finding.references(),
+            finding.promised_ms,
+        )
+
+    def _next_due_ms(self, now_ms: int) -> int:
+        due_ms = self._detection.due_ms
+        rules = self.policy.stitching
+        if self.stitcher.journeys and not self._last_is_closed:
+            due_ms = min(due_ms, self.stitcher.journeys[-1].closes_ms(rules) + 1)
+        pending = (p.latest_promised_ms + 1 for p in self.stitcher.book.promises if p.settling is None)
+        self._promise_due_ms = min((moment for moment in pending if moment > now_ms), default=FOREVER_MS)
+        return min(due_ms, self._promise_due_ms, self._forget_due_ms(now_ms))
+
+    def _forget_due_ms(self, now_ms: int) -> int:
+        rules = self.policy.stitching
+        if not self.stitcher.journeys:
+            return self.floor_ms + rules.gap_ms + rules.lateness_ms + 1
+        upcoming = (self._forgettable_ms(journey) + 1 for journey in self.stitcher.journeys)
+        return min((due for due in upcoming if due > now_ms), default=now_ms + max(rules.gap_ms, 1))
+
+    def _forgettable_ms(self, journey: Journey) -> int:
+        rules = self.policy.stitching
+        closes_ms = journey.closes_ms(rules)
+        if journey.has_signals:
+            closes_ms = max(closes_ms, journey.last.occurred_ms + self.policy.lookback_ms)
+        return closes_ms + rules.lateness_ms
+
+    def forget(self, now_ms: int) -> bool:
+        """Drop what can change no more; call it when nothing is unwritten. Returns whether the customer is done."""
+        self._restitch()
+        self._raise_floor(now_ms)
+        kept = self.stitcher.journeys
+        for index in range(len(kept), 0, -1):
+            if self._is_cut(kept, index, now_ms):
+                self._cut(index)
+                break
+        rules = self.policy.stitching
+        return not self.log and now_ms > self.floor_ms + rules.gap_ms + rules.lateness_ms
+
+    def _is_cut(self, journeys: Sequence[Journey], index: int, now_ms: int) -> bool:
+        if any(now_ms <= self._forgettable_ms(journey) for journey in journeys[:index]):
+            return False
+        cut_ms = journeys[index - 1].last.occurred_ms
+        spans = [
+            (state.anchor_ms, state.last_seen_ms) for state in self.episodes.values() if state.status != "withdrawn"
+        ]
+        spans += [(p.requested_ms, p.settled_ms or p.requested_ms) for p in self.stitcher.book.promises]
+        return not any(first <= cut_ms < last and _has_touch_after(journeys, cut_ms, last) for first, last in spans)
+
+    def _cut(self, index: int) -> None:
+        gone = self.stitcher.journeys[:index]
+        cut_ms = gone[-1].last.occurred_ms
+        self.journey_ids -= {journey.journey_id(self.key) for journey in gone}
+        self.log = [touch for touch in self.log if touch.occurred_ms > cut_ms]
+        self.seen = {(touch.source, touch.event_id): touch for touch in self.log}
+        self.promises = {i: state for i, state in self.promises.items() if state.requested_ms > cut_ms}
+        self.episodes = {i: state for i, state in self.episodes.items() if state.anchor_ms > cut_ms}
+        self.sealed_segments = 0
+        self._ordered = False
+        self._restitch()
+        for journey in self.stitcher.journeys:
+            journey.is_dirty = False
+        if not self.log:
+            self._last_is_closed = False
+        self._detection = NOTHING_FOUND
+        self._signals_seen = -1
+
+    def adopt_orphans(self, journey_ids: Iterable[str], promise_ids: Iterable[str], episode_ids: Iterable[str]) -> None:
+        """Take rows that an unfinished flush left as written, so that the next flush corrects or retracts them."""
+        self.is_dirty = True
+        orphaned = set(journey_ids)
+        self.journey_ids |= orphaned
+        for journey in self.stitcher.journeys:
+            journey.is_dirty = journey.is_dirty or journey.journey_id(self.key) in orphaned
+        for promise_id in promise_ids:
+            self.promises[promise_id] = UNKNOWN_PROMISE
+        for episode_id in episode_ids:
+            if episode_id in self.episodes:
+                self.changes.append(self.episodes[episode_id])
+            else:
+                self.orphaned_episode_ids.add(episode_id)
+
+    def is_closed(self, journey: Journey) -> bool:
+        """Whether a journey of this customer is closed; true for all but perhaps the last."""
+        return journey is not self.stitcher.journeys[-1] or self._last_is_closed
+
+    def friction_count(self, journey_id: str) -> int:
+        """Episodes that began in a journey, withdrawn ones not counted."""
+        return sum(1 for s in self.episodes.values() if s.journey_id == journey_id and s.status != "withdrawn")
+
+    def head(self) -> Head:
+        """Segment 0 as it must be stored now."""
+        tail = self.log[self.sealed_segments * SEGMENT_TOUCHES :]
+        return Head(
+            FORMAT,
+            self.floor_ms,
+            self.sealed_segments,
+            self._last_is_closed,
+            sorted(self.journey_ids),
+            list(self.promises.values()),
+            list(self.episodes.values()),
+            tail,
+        )
+
+    @classmethod
+    def restored(cls, key: str, policy: Policy, head: Head, sealed: Iterable[list[Touch]]) -> Customer:
+        """A customer from its segments, as it was when they were written."""
+        customer = cls(key, policy)
+        customer.log = [touch for segment in sealed for touch in segment] + head.tail
+        customer.seen = {(touch.source, touch.event_id): touch for touch in customer.log}
+        customer.floor_ms = head.floor_ms
+        customer.sealed_segments = head.sealed_segments
+        customer.journey_ids = set(head.journey_ids)
+        customer.promises = {state.promise_id: state for state in head.promises}
+        customer.episodes = {state.episode_id: state for state in head.episodes}
+        customer._last_is_closed = head.last_is_closed
+        customer._ordered = False
+        customer._restitch()
+        for journey in customer.stitcher.journeys:
+            journey.is_dirty = journey.journey_id(key) not in customer.journey_ids
+        customer._expires_ms = NEVER_MS
+        customer._promise_due_ms = NEVER_MS if any(s.status == "open" for s in head.promises) else FOREVER_MS
+        return customer
+
+
+def _has_touch_after(journeys: Sequence[Journey], cut_ms: int, until_ms: int) -> bool:
+    return any(cut_ms < journey.first.occurred_ms <= until_ms for journey in journeys)
+
+
+def _rank(touch: Touch) -> tuple[int, bytes]:
+    return touch.received_ms, msgspec.msgpack.encode(touch)

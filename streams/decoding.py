@@ -1,0 +1,253 @@
+"""Decoding: a chunk of records into arrivals and refusals.
+
+The fast path reads the envelope with msgspec and accepts only what it is sure that the contract (`schemas.wire`)
+accepts too, with the same values; whatever it is not sure of goes through the contract, one record at a time. One exception:
+where `properties` is there twice, the fast path looks only at the last, which is the one that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from schemas.catalogue import SOURCES
+from schemas.dead_letter import Reason
+from schemas.errors import Undecodable
+from schemas.identifiers import (
+    KINDS,
+    PERSONAL_KINDS,
+    Pseudonymiser,
+    is_clean_text,
+    is_placeholder,
+    record_key,
+    strongest,
+)
+from schemas.moments import RFC3339, check_moment, to_epoch_ms
+from schemas.topics import REPLAY_HEADER
+from schemas.touchpoint import SCHEMA_VERSION, Touchpoint
+from schemas.wire import EARLIEST_MS, check_time, parse_touchpoint
+from streams.property_decoders import property_decoder
+from streams.records import Arrival, DecodedChunk, Record, Refusal, Wire
+from streams.touch import DETAILS
+
+STEP = "decode"
+_CACHED_KEYS = 200_000
+_MISSING = Undecodable("empty_record", "the record has no value; a touchpoint topic takes no tombstones")
+_decode_wire = msgspec.json.Decoder(Wire).decode
+_SOURCES = frozenset(SOURCES)
+
+
+@dataclass(frozen=True)
+class Door:
+    """What a record must satisfy beyond the contract. Durations are milliseconds."""
+
+    oldest_ms: int
+    ahead_ms: int
+    skew_bound_ms: int
+    max_bytes: int
+    pseudonymiser: Pseudonymiser | None = None
+
+
+class Decoder:
+    """Decodes chunks at one door. Not thread-safe: it remembers which keys and types it has already judged."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._keys: dict[str, str] = {}
+
+    def decode(self, topic: str, partition: int, records: Sequence[Record], now_ms: int) -> DecodedChunk:
+        """The verdict on each record. Never raises for what a record holds."""
+        chunk = DecodedChunk(topic, partition, records[-1].offset + 1)
+        wires = _decode_wires(records)
+        times = _parse_times(wires)
+        arrivals, door = chunk.arrivals, self._door
+        earliest, latest = max(EARLIEST_MS, now_ms - door.oldest_ms), now_ms + door.ahead_ms
+        for record, wire, occurred_ms in zip(records, wires, times, strict=True):
+            arrival = None
+            if wire is not None and occurred_ms is not None and earliest <= occurred_ms <= latest:
+                arrival = self._accept(record, wire, occurred_ms)
+            if arrival is not None:
+                arrivals.append(arrival)
+            else:
+                self._decode_slowly(record, now_ms, chunk)
+        return chunk
+
+    def _accept(self, record: Record, wire: Wire, occurred_ms: int) -> Arrival | None:
+        """The arrival of a record that is certainly valid; None when the contract must judge."""
+        if wire.sent_at is not None or wire.received_at is not None or len(record.value or b"") > self._door.max_bytes:
+            return None
+        key = self._key_of(wire.identifiers)
+        entry = property_decoder(wire.type)
+        if key is None or entry is None or wire.source not in _SOURCES or wire.schema_version != SCHEMA_VERSION:
+            return None
+        if not wire.event_id.isprintable() or not is_clean_text(wire.event_id) or not _are_clean(wire):
+            return None
+        try:
+            details = entry.decode(wire.properties)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return None
+        return Arrival(record.offset, key, wire, occurred_ms, record.timestamp, entry.stage, details)
+
+    def _key_of(self, identifiers: dict[str, str]) -> str | None:
+        if len(identifiers) == 1:
+            value = identifiers.get("customer_id")
+            if value is not None:
+                key = self._keys.get(value)
+                return key if key is not None else self._remember(value)
+        if not identifiers.keys() <= _PLAIN_KINDS:
+            return None
+        if not all(is_clean_text(value) and not is_placeholder(value) for value in identifiers.values()):
+            return None
+        return record_key(*strongest(identifiers)) if identifiers else None
+
+    def _remember(self, value: str) -> str | None:
+        if not is_clean_text(value) or is_placeholder(value):
+            return None
+        if len(self._keys) >= _CACHED_KEYS:
+            self._keys.clear()
+        key = self._keys[value] = record_key("customer_id", value)
+        return key
+
+    def _decode_slowly(self, record: Record, now_ms: int, chunk: DecodedChunk) -> None:
+        try:
+            chunk.arrivals.append(self._judge(record, now_ms))
+        except Undecodable as error:
+            chunk.refusals.append(
+                Refusal(record.offset, error.reason, error.detail, record.value or b"", record.key or b"")
+            )
+
+    def _judge(self, record: Record, now_ms: int) -> Arrival:
+        value = record.value
+        if value is None or not value:
+            raise _MISSING
+        if len(value) > self._door.max_bytes:
+            raise Undecodable("too_large", f"{len(value)} bytes; at most {self._door.max_bytes} are taken")
+        touchpoint = parse_touchpoint(value)
+        original_ms = to_epoch_ms(touchpoint.occurred_at)
+        received_ms = to_epoch_ms(touchpoint.received_at) if touchpoint.received_at else record.timestamp
+        sent_ms = to_epoch_ms(touchpoint.sent_at) if touchpoint.sent_at else 0
+        occurred_ms = original_ms
+        if sent_ms and abs(received_ms - sent_ms) > self._door.skew_bound_ms:
+            occurred_ms += received_ms - sent_ms
+        oldest_ms = None if _is_replayed(record) else self._door.oldest_ms
+        reason: Reason | None = check_time(occurred_ms, now_ms, oldest_ms, self._door.ahead_ms)
+        if reason is not None:
+            raise Undecodable(reason, f"occurred_at is {touchpoint.occurred_at.isoformat()}")
+        wire = _to_wire(touchpoint, self._hide(touchpoint.identifiers))
+        entry = property_decoder(wire.type)
+        assert entry is not None, "the contract has judged the type's name"
+        key, details = record_key(*strongest(wire.identifiers)), _details_of(touchpoint)
+        return Arrival(record.offset, key, wire, occurred_ms, received_ms, entry.stage, details, sent_ms, original_ms)
+
+    def _hide(self, identifiers: dict[str, str]) -> dict[str, str]:
+        if not identifiers.keys() & PERSONAL_KINDS:
+            return identifiers
+        if self._door.pseudonymiser is None:
+            raise Undecodable("invalid_identifier", "e-mail or phone came, but no identifier_key is set to hide them")
+        try:
+            return self._door.pseudonymiser.hide_all(identifiers)
+        except ValueError as error:
+            raise Undecodable("invalid_identifier", str(error)) from error
+
+
+_PLAIN_KINDS = frozenset(KINDS) - PERSONAL_KINDS
+
+
+def _decode_wires(records: Sequence[Record]) -> list[Wire | None]:
+    try:
+        return [_decode_wire(record.value) for record in records]  # type: ignore[arg-type]
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError):
+        return [_try_wire(record.value) for record in records]
+
+
+def _try_wire(value: bytes | None) -> Wire | None:
+    try:
+        return _decode_wire(value) if value is not None else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _are_clean(wire: Wire) -> bool:
+    return all(
+        text is None or is_clean_text(text)
+        for text in (wire.order_id, wire.case_id, wire.store_id, wire.agent_id, wire.channel)
+    )
+
+
+def _details_of(touchpoint: Touchpoint) -> dict[str, Any] | None:
+    """What a signal keeps of its properties, None for other types."""
+    keeps = DETAILS.get(touchpoint.type)
+    if keeps is None:
+        return None
+    properties = touchpoint.properties
+    named = type(properties).model_fields.keys()
+    found = {name: getattr(properties, name, None) for name in keeps}
+    return {
+        name: to_epoch_ms(value) if isinstance(value, datetime) else value
+        for name, value in found.items()
+        # What no model names may be anything, and what is no text is no value.
+        if value is not None and (name in named or isinstance(value, str))
+    }
+
+
+def _parse_times(wires: Sequence[Wire | None]) -> list[int | None]:
+    """Epoch milliseconds of each `occurred_at`; None where it must be judged by the contract."""
+    texts = [wire.occurred_at if wire is not None else "" for wire in wires]
+    try:
+        matrix = np.frombuffer("".join(texts).encode("ascii"), dtype=np.uint8)
+        if len(matrix) != 24 * len(texts) or any(len(text) != 24 for text in texts):
+            raise ValueError("not all are of the common form")
+        return _parse_common_form(matrix.reshape(-1, 24))
+    except (ValueError, UnicodeEncodeError):
+        return [_parse_time(text) for text in texts]
+
+
+_PATTERN = np.frombuffer(b"0000-00-00T00:00:00.000Z", dtype=np.uint8)
+_IS_DIGIT = ord("0") == _PATTERN
+
+
+def _parse_common_form(matrix: np.ndarray[Any, np.dtype[np.uint8]]) -> list[int | None]:
+    digits = matrix[:, _IS_DIGIT]
+    if not (matrix[:, ~_IS_DIGIT] == _PATTERN[~_IS_DIGIT]).all() or not ((digits >= 48) & (digits <= 57)).all():
+        raise ValueError("not all are of the common form")
+    if (matrix[:, :4] == 48).all(axis=1).any():
+        raise ValueError("year 0000 is no year")
+    values: list[int] = (
+        np.ascontiguousarray(matrix[:, :23]).view("S23").ravel().astype("datetime64[ms]").astype(np.int64).tolist()
+    )
+    return list(values)
+
+
+def _parse_time(text: str) -> int | None:
+    if not RFC3339.fullmatch(text):
+        return None
+    try:
+        return to_epoch_ms(check_moment(text))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_replayed(record: Record) -> bool:
+    return any(name == REPLAY_HEADER for name, _ in record.headers)
+
+
+def _to_wire(touchpoint: Touchpoint, identifiers: dict[str, str]) -> Wire:
+    return Wire(
+        touchpoint.event_id,
+        touchpoint.source,
+        touchpoint.type,
+        "",
+        identifiers,
+        touchpoint.order_id,
+        touchpoint.case_id,
+        touchpoint.store_id,
+        touchpoint.agent_id,
+        touchpoint.channel,
+        msgspec.Raw(touchpoint.properties.model_dump_json(exclude_unset=True).encode()),
+        schema_version=touchpoint.schema_version,
+    )

@@ -1,0 +1,96 @@
+"""One flush: rows of all tables, customer states, then the record that it is complete. Runs in the writer thread.
+
+Delivery: at least once. Positions are committed only after `write_flush` has returned, and every row is idempotent by
+its key and version, so a flush that is cut off anywhere is redone by whoever owns the partitions next.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from faust.types import TP
+
+from schemas.errors import Fenced, Transient
+from sinks import tables
+from sinks.state_store import Flush as Progress
+from sinks.state_store import current_epoch, record_flush
+from sinks.tables import Table
+from sinks.writer import Writer, retry
+from streams.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """What one flush writes and, once it is written, commits."""
+
+    rows: Rows
+    progress: tuple[Progress, ...]
+    positions: dict[TP, int]
+    occurred_ms: Sequence[int] = field(default_factory=list)
+
+    @property
+    def row_count(self) -> int:
+        """Touchpoints in it."""
+        return len(self.rows.touchpoints)
+
+
+class Patience:
+    """Sleeps between attempts until told to give up. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._given_up = threading.Event()
+
+    def give_up(self) -> None:
+        """End the present and every later wait with `Transient`."""
+        self._given_up.set()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raises Transient once `give_up` was called."""
+        if self._given_up.wait(seconds):
+            raise Transient("gave up waiting for ClickHouse: the partitions are going away")
+
+
+def write_flush(
+    writer: Writer,
+    flush: Flush,
+    group: str,
+    worker: str,
+    patience: Patience,
+    on_wait: Callable[[Transient, int, float], object],
+) -> None:
+    """Write a flush, trying again while ClickHouse is away. Raises Fenced, Terminal, or Transient when told to stop."""
+
+    def attempt(operation: Callable[[], Any]) -> Any:
+        return retry(operation, now=time.monotonic, sleep=patience.sleep, give_up_after_seconds=None, on_wait=on_wait)
+
+    attempt(lambda: _check_epochs(writer, flush, group))
+    for table, columns in _blocks(flush.rows):
+        attempt(lambda table=table, columns=columns: writer.insert(table, columns))  # type: ignore[misc]
+    attempt(lambda: record_flush(writer, group, flush.progress, worker))
+
+
+def _check_epochs(writer: Writer, flush: Flush, group: str) -> None:
+    mine = {partition: epoch for partition, epoch, *_ in flush.progress}
+    for partition, epoch in current_epoch(writer, group, list(mine)).items():
+        if epoch > mine[partition]:
+            raise Fenced(f"partition {partition} was claimed by another worker (epoch {epoch} over {mine[partition]})")
+
+
+def _blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
+    """Tables in writing order: what people read first, customer states last."""
+    return [
+        (tables.TOUCHPOINTS, rows.touchpoints.columns),
+        (tables.JOURNEYS, _transposed(rows.journeys)),
+        (tables.PROMISES, _transposed(rows.promises)),
+        (tables.ALERTS, _transposed(rows.alerts)),
+        (tables.DEAD_LETTERS, _transposed(rows.dead_letters)),
+        (tables.CUSTOMER_STATE, _transposed(rows.states)),
+    ]
+
+
+def _transposed(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True))

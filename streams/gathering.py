@@ -1,0 +1,95 @@
+"""Gathering: what a changed customer adds to a flush. Pure but for the customer's own notes of what is written."""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.customer import Customer
+from streams.rows import (
+    Origin,
+    Rows,
+    journey_row,
+    promise_row,
+    retracted_alert_row,
+    retracted_journey_row,
+    retracted_promise_row,
+)
+from streams.states import SEGMENT_TOUCHES, PromiseState, pack_head, pack_touches
+
+
+class Cold(msgspec.Struct, gc=False):
+    """A customer packed: the bytes of its segments as they are stored, and when it must be looked at again.
+
+    `scheduled_ms` is the due time under which the partition's heap holds it.
+    """
+
+    due_ms: int
+    scheduled_ms: int
+    head: bytes
+    sealed: tuple[bytes, ...] = ()
+
+
+def gather_customer(customer: Customer, now_ms: int, origin: Origin, rows: Rows, former: Cold | None) -> Cold:
+    """Append the rows of what changed since the last flush; returns the customer's packed form, which they include."""
+    _gather_promises(customer, now_ms, origin, rows)
+    _gather_journeys(customer, origin, rows)
+    rows.alerts.extend(
+        retracted_alert_row(customer.name, episode_id, origin)
+        for episode_id in sorted(customer.orphaned_episode_ids - customer.episodes.keys())
+    )
+    customer.orphaned_episode_ids.clear()
+    cold = _gather_segments(customer, origin, rows, former)
+    customer.is_dirty = False
+    return cold
+
+
+def _gather_promises(customer: Customer, now_ms: int, origin: Origin, rows: Rows) -> None:
+    stitcher = customer.stitcher
+    if not stitcher.book.promises and not customer.promises:
+        return
+    current: dict[str, PromiseState] = {}
+    for promise in stitcher.book.promises:
+        journey = stitcher.journey_of(promise)
+        state = PromiseState.of(promise, customer.key, journey.journey_id(customer.key), now_ms)
+        current[state.promise_id] = state
+        if customer.promises.get(state.promise_id) != state:
+            journey.is_dirty = True
+            rows.promises.append(promise_row(customer.name, state, origin))
+    gone = customer.promises.keys() - current.keys()
+    rows.promises.extend(retracted_promise_row(customer.name, promise_id, origin) for promise_id in sorted(gone))
+    customer.promises = current
+
+
+def _gather_journeys(customer: Customer, origin: Origin, rows: Rows) -> None:
+    current = set()
+    for journey in customer.stitcher.journeys:
+        current.add(journey.journey_id(customer.key))
+        if journey.is_dirty:
+            rows.journeys.append(journey_row(customer, journey, origin))
+            journey.is_dirty = False
+    gone = customer.journey_ids - current
+    rows.journeys.extend(retracted_journey_row(customer.name, journey_id, origin) for journey_id in sorted(gone))
+    customer.journey_ids = current
+
+
+def _gather_segments(customer: Customer, origin: Origin, rows: Rows, former: Cold | None) -> Cold:
+    sealed = list(former.sealed) if former else []
+    stored = len(sealed)
+    del sealed[customer.sealed_segments :]
+    log = customer.log
+    while len(log) - len(sealed) * SEGMENT_TOUCHES >= 2 * SEGMENT_TOUCHES:
+        start = len(sealed) * SEGMENT_TOUCHES
+        sealed.append(pack_touches(log[start : start + SEGMENT_TOUCHES]))
+        rows.states.append((customer.key, len(sealed), customer.key_hash, 0, sealed[-1], origin.version, 0))
+    for segment in range(len(sealed) + 1, stored + 1):
+        rows.states.append((customer.key, segment, customer.key_hash, 0, b"", origin.version, 1))
+    customer.sealed_segments = len(sealed)
+    head = pack_head(customer.head())
+    rows.states.append((customer.key, 0, customer.key_hash, customer.due_ms, head, origin.version, 0))
+    return Cold(customer.due_ms, customer.scheduled_ms, head, tuple(sealed))
+
+
+def gather_gone(customer: Customer, origin: Origin, rows: Rows, former: Cold | None) -> None:
+    """Append the rows that remove the state of a customer who has nothing open any more."""
+    for segment in range(len(former.sealed) + 1 if former else 1):
+        rows.states.append((customer.key, segment, customer.key_hash, 0, b"", origin.version, 1))

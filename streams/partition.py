@@ -1,0 +1,272 @@
+"""One partition in memory: its customers, its time, its due times. Pure: chunks in, rows and episode changes out."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from schemas.identifiers import customer_key
+from schemas.topics import TOUCHPOINTS
+from streams.customer import NOT_SCHEDULED_MS, Customer, Policy, Verdict
+from streams.gathering import Cold, gather_customer, gather_gone
+from streams.records import Arrival, DecodedChunk
+from streams.rows import Origin, Rows, TouchpointColumns, alert_row
+from streams.rules.model import Rule
+from streams.states import EpisodeState, unpack_head, unpack_touches
+from streams.touch import Touch
+
+EPOCH_BITS = 32
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a chunk or the passing of time brought. Counters are by source."""
+
+    accepted: Counter[str] = field(default_factory=Counter)
+    duplicate: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
+    misrouted: list[Arrival] = field(default_factory=list)
+    changes: list[tuple[str, EpisodeState]] = field(default_factory=list)
+
+
+class Partition:
+    """The open customers of one partition of the touchpoint topics.
+
+    `time_ms` never goes back. `hot` holds customers unpacked, `cold` the packed form of all that were written.
+    """
+
+    def __init__(
+        self, number: int, partitions: int, policy: Policy, epoch: int, time_ms: int = 0, hot_customers: int = 20_000
+    ) -> None:
+        self.number = number
+        self.partitions = partitions
+        self.policy = policy
+        self.epoch = epoch
+        self.flushes = 0
+        self.time_ms = time_ms
+        self.positions: dict[str, int] = {}
+        self.hot: dict[str, Customer] = {}
+        self.cold: dict[str, Cold] = {}
+        self.dirty: dict[str, Customer] = {}
+        self.touchpoints = TouchpointColumns()
+        self._hot_customers = hot_customers
+        self._due: list[tuple[int, str]] = []
+        self._to_forget: set[str] = set()
+        self._gone: dict[str, tuple[Customer, Cold | None]] = {}
+        self._episodes: dict[str, tuple[str, EpisodeState]] = {}
+
+    @property
+    def open_customers(self) -> int:
+        """How many customers have something open, as of the last flush."""
+        return len(self.cold)
+
+    def restore(self, blocks: Iterable[tuple[str, int, int, bytes]]) -> None:
+        """Take over stored states: (customer key, segment, next due, blob), each customer's segments in order."""
+        cold, due = self.cold, self._due
+        for key, segment, due_ms, blob in blocks:
+            if segment == 0:
+                cold[key] = Cold(due_ms, due_ms, blob)
+                due.append((due_ms, key))
+            else:
+                cold[key].sealed += (blob,)
+        heapq.heapify(due)
+
+    def adopt_orphans(
+        self, customer_name: str, journey_ids: Iterable[str], promise_ids: Iterable[str], episode_ids: Iterable[str]
+    ) -> None:
+        """Have rows that an unfinished flush left behind corrected or retracted with the next flush."""
+        key = customer_key(customer_name)
+        customer = self.hot.get(key) or self._open(key)
+        if customer is not None:
+            customer.adopt_orphans(journey_ids, promise_ids, episode_ids)
+            self._review({key: customer}, Outcome())
+
+    def process(self, chunk: DecodedChunk) -> Outcome:
+        """Take one chunk: deduplicate, stitch, detect. Rows wait in the partition until `gather`."""
+        outcome = Outcome()
+        touched: dict[str, Customer] = {}
+        accepted: list[Arrival] = []
+        names: list[str] = []
+        late: list[int] = []
+        hot, time_ms = self.hot, self.time_ms
+        for arrival in chunk.arrivals:
+            key = arrival.key
+            customer = hot.get(key) or self._open(key)
+            if customer is None:
+                outcome.misrouted.append(arrival)
+                continue
+            if arrival.occurred_ms > time_ms:
+                time_ms = arrival.occurred_ms
+            touch = _to_touch(arrival)
+            verdict = customer.add(touch, time_ms)
+            if verdict is Verdict.DUPLICATE:
+                outcome.duplicate[touch.source] += 1
+                continue
+            if verdict is Verdict.LATE:
+                outcome.late[touch.source] += 1
+                self._drop_if_empty(key, customer)
+            else:
+                touched[key] = customer
+                if verdict is Verdict.REPLACED:
+                    self._retract(customer, touch, chunk)
+            accepted.append(arrival)
+            names.append(customer.name)
+            late.append(verdict is Verdict.LATE)
+        self.time_ms = time_ms
+        self._keep(chunk, names, accepted, late, outcome)
+        self._review(touched, outcome)
+        self.advance(time_ms, outcome)
+        return outcome
+
+    def _keep(
+        self, chunk: DecodedChunk, names: list[str], accepted: list[Arrival], late: list[int], outcome: Outcome
+    ) -> None:
+        self.positions[chunk.topic] = chunk.next_offset
+        self.touchpoints.extend(chunk, names, accepted, late)
+        outcome.accepted.update(arrival.wire.source for arrival in accepted)
+
+    def _retract(self, customer: Customer, touch: Touch, chunk: DecodedChunk) -> None:
+        former = customer.superseded
+        if former is not None and former.occurred_ms != touch.occurred_ms:
+            self.touchpoints.retract(customer.name, former, chunk)
+
+    def _drop_if_empty(self, key: str, customer: Customer) -> None:
+        if not customer.log and key not in self.cold:
+            del self.hot[key]
+
+    def _open(self, key: str) -> Customer | None:
+        """The customer of a key, unpacked or new; None when the key belongs to another partition."""
+        cold = self.cold.get(key)
+        if cold is not None:
+            customer = unpack(key, self.policy, cold)
+        else:
+            customer = Customer(key, self.policy)
+            if customer.key_hash % self.partitions != self.number:
+                return None
+        self.hot[key] = customer
+        return customer
+
+    def _review(self, customers: dict[str, Customer], outcome: Outcome) -> None:
+        time_ms = self.time_ms
+        self.dirty.update(customers)
+        for key, customer in customers.items():
+            changes = customer.review(time_ms)
+            if changes:
+                self._note(customer, changes, outcome)
+            self._schedule(key, customer)
+
+    def _note(self, customer: Customer, changes: list[EpisodeState], outcome: Outcome) -> None:
+        for state in changes:
+            self._episodes[state.episode_id] = (customer.name, state)
+            outcome.changes.append((customer.name, state))
+
+    def _schedule(self, key: str, customer: Customer | Cold) -> None:
+        if customer.due_ms < customer.scheduled_ms:
+            customer.scheduled_ms = customer.due_ms
+            heapq.heappush(self._due, (customer.due_ms, key))
+
+    def advance(self, now_ms: int, outcome: Outcome | None = None) -> Outcome:
+        """Let time pass to `now_ms`, never back: close journeys, fire rules, forget what can change no more."""
+        outcome = outcome if outcome is not None else Outcome()
+        self.time_ms = max(self.time_ms, now_ms)
+        due = self._due
+        while due and due[0][0] <= self.time_ms:
+            scheduled_ms, key = heapq.heappop(due)
+            waiting = self.hot.get(key) or self.cold.get(key)
+            if waiting is not None and waiting.scheduled_ms == scheduled_ms:
+                waiting.scheduled_ms = NOT_SCHEDULED_MS
+                self._fire(key, waiting, outcome)
+        return outcome
+
+    def _fire(self, key: str, waiting: Customer | Cold, outcome: Outcome) -> None:
+        if waiting.due_ms > self.time_ms:
+            self._schedule(key, waiting)
+            return
+        customer = waiting if isinstance(waiting, Customer) else self._open(key)
+        assert customer is not None, "a stored customer belongs to this partition"
+        self._note(customer, customer.review(self.time_ms), outcome)
+        if customer.is_dirty:
+            self.dirty[key] = customer
+        if key not in self.dirty:
+            self._forget(key, customer)
+            self._schedule(key, customer)
+        elif customer.due_ms > self.time_ms:
+            self._schedule(key, customer)
+        # Nothing is forgotten that is not written; `gather` comes back to it.
+        self._to_forget.update({key} & self.dirty.keys())
+
+    def _forget(self, key: str, customer: Customer) -> None:
+        kept = len(customer.log)
+        if customer.forget(self.time_ms):
+            del self.hot[key]
+            self._gone[key] = customer, self.cold.pop(key, None)
+            return
+        if len(customer.log) < kept:
+            customer.review(self.time_ms)
+            self.dirty[key] = customer
+
+    def gather(self, rows: Rows, rules: Mapping[str, Rule], detected_ms: int) -> Origin:
+        """Move everything unwritten into `rows` under the next flush number; returns what marks them.
+
+        From then on the partition counts as written: a flush that fails must be tried again or end the worker.
+        """
+        self.flushes += 1
+        origin = Origin(self.number, self.positions.get(TOUCHPOINTS, 0), self.epoch << EPOCH_BITS | self.flushes)
+        rows.touchpoints.take(self.touchpoints)
+        for key, customer in self.dirty.items():
+            _, former = self._gone.pop(key, (None, self.cold.get(key)))
+            self.cold[key] = gather_customer(customer, self.time_ms, origin, rows, former)
+        for customer, cold in self._gone.values():
+            gather_gone(customer, origin, rows, cold)
+        for name, state in self._episodes.values():
+            if state.rule in rules:
+                rows.alerts.append(alert_row(name, rules[state.rule], state, detected_ms, origin))
+        self._evict()
+        self.dirty, self._gone, self._episodes = {}, {}, {}
+        self._forget_written()
+        return origin
+
+    def _evict(self) -> None:
+        surplus = len(self.hot) - self._hot_customers
+        if surplus > 0:
+            for key in [key for key in self.hot if key not in self.dirty][:surplus]:
+                self.cold[key].scheduled_ms = self.hot.pop(key).scheduled_ms
+
+    def _forget_written(self) -> None:
+        due, self._to_forget = self._to_forget, set()
+        for key in due:
+            customer = self.hot.get(key) or (self._open(key) if key in self.cold else None)
+            if customer is not None:
+                self._forget(key, customer)
+                self._schedule(key, customer)
+
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether there is anything that a flush would write."""
+        return bool(self.dirty or self._gone or self._episodes or len(self.touchpoints))
+
+
+def unpack(key: str, policy: Policy, cold: Cold) -> Customer:
+    """A customer from its packed form. Raises msgspec.DecodeError when that is of another release's format."""
+    customer = Customer.restored(key, policy, unpack_head(cold.head), map(unpack_touches, cold.sealed))
+    customer.due_ms, customer.scheduled_ms = cold.due_ms, cold.scheduled_ms
+    return customer
+
+
+def _to_touch(arrival: Arrival) -> Touch:
+    wire = arrival.wire
+    return Touch(
+        arrival.occurred_ms,
+        wire.source,
+        wire.event_id,
+        wire.type,
+        arrival.received_ms,
+        wire.channel,
+        wire.order_id,
+        wire.case_id,
+        wire.store_id,
+        wire.agent_id,
+        arrival.details,
+    )

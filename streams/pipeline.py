@@ -1,0 +1,320 @@
+"""The pipeline: chunks from Faust through the partitions into flushes; the only place where they meet I/O.
+
+Guarantee: a touchpoint's position is committed only after everything it caused is in ClickHouse and every record it
+caused is acknowledged by Kafka. Whatever the worker cannot do for good ends the process with a non-zero status at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
+
+import faust
+from faust.types import TP
+
+from schemas.errors import Transient
+from schemas.settings import Settings
+from schemas.topics import DEAD_LETTERS, FRICTION_ALERTS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
+from sinks.writer import Writer, retry
+from streams.assignment import take_over
+from streams.clock import EndOffsets, read_clock_ms
+from streams.configuration import Configuration
+from streams.decoding import STEP, Decoder
+from streams.flushing import Flush, Patience, write_flush
+from streams.metrics import Metrics
+from streams.outbox import Outbox
+from streams.partition import EPOCH_BITS, Outcome, Partition
+from streams.publishing import dead_letter_row, encode_dead_letter, encode_episode
+from streams.records import DecodedChunk, Record
+from streams.rows import Rows
+from streams.transport import ChunkConsumer, topic_partitions
+
+TOPICS = (TOUCHPOINTS, TOUCHPOINTS_REKEYED)
+TICK_SECONDS = 0.2
+REVOKE_SECONDS = 5.0
+STOP_SECONDS = 20.0
+
+
+class Pipeline:
+    """Everything one worker does between Kafka and ClickHouse, on the event loop of its Faust app."""
+
+    def __init__(
+        self, settings: Settings, configuration: Configuration, app: faust.App, writer: Writer, outbox: Outbox,
+        ends: EndOffsets, metrics: Metrics, fail: Callable[[BaseException], object],
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._configuration = configuration
+        self._app = app
+        self._writer = writer
+        self._outbox = outbox
+        self._ends = ends
+        self._metrics = metrics
+        self._fail = fail
+        self._name = f"{socket.gethostname()}/{os.getpid()}"
+        self._decoder = Decoder(configuration.door)
+        self._partitions: dict[int, Partition] = {}
+        self._arriving: dict[int, asyncio.Task[Partition]] = {}
+        self._dead_letters: list[tuple[object, ...]] = []
+        self._uncommitted: dict[TP, int] = {}
+        self._writing_rows = 0
+        self._tenure = 0
+        # What a chunk did and what it published must be in the same flush: nothing is gathered in between.
+        self._step = asyncio.Lock()
+        self._flush_lock = asyncio.Lock()
+        self._flush_wanted = asyncio.Event()
+        self._room = asyncio.Condition()
+        self._patience = Patience()
+        self._alert_count = 0
+        self._writing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flush")
+        # One at a time: a take-over that is no longer wanted ends before the one that replaces it begins.
+        self._restoring = ThreadPoolExecutor(max_workers=1, thread_name_prefix="restore")
+        metrics.buffer_limit_rows.set(settings.buffer_rows)
+
+    @property
+    def _unwritten_rows(self) -> int:
+        return self._writing_rows + sum(len(p.touchpoints) for p in self._partitions.values()) + len(self._dead_letters)
+
+    async def take(self, topic: str, number: int, generation: int, records: list[Record]) -> None:
+        """Process one chunk, unless its partition has gone away meanwhile; then its next owner reads it again."""
+        partition = await self._own(number, generation)
+        if partition is None or not await self._wait_for_room(partition):
+            return
+        done = partition.positions.get(topic, -1)
+        fresh = [record for record in records if record.offset >= done] if records[0].offset < done else records
+        if not fresh:
+            return
+        began = time.perf_counter()
+        now_ms = read_clock_ms()
+        chunk = self._decoder.decode(topic, number, fresh, now_ms)
+        async with self._step:
+            outcome = partition.process(chunk)
+            await self._act(partition, chunk, outcome, fresh, now_ms)
+            if self._partitions.get(number) is partition:
+                self._uncommitted[TP(topic, number)] = chunk.next_offset
+        self._metrics.chunk_seconds.observe(time.perf_counter() - began)
+        self._metrics.last_progress.set_to_current_time()
+        if self._unwritten_rows >= self._settings.flush_rows:
+            self._flush_wanted.set()
+
+    async def _own(self, number: int, generation: int) -> Partition | None:
+        if generation != self._app.consumer_generation_id:
+            return None
+        arriving = self._arriving.get(number)
+        if arriving is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(arriving)
+        return self._partitions.get(number) if generation == self._app.consumer_generation_id else None
+
+    async def _wait_for_room(self, partition: Partition) -> bool:
+        async with self._room:
+            await self._room.wait_for(
+                lambda: (
+                    self._unwritten_rows < self._settings.buffer_rows
+                    or self._partitions.get(partition.number) is not partition
+                )
+            )
+        return self._partitions.get(partition.number) is partition
+
+    async def _act(
+        self, partition: Partition, chunk: DecodedChunk, outcome: Outcome, records: list[Record], now_ms: int
+    ) -> None:
+        self._count(outcome)
+        for refusal in chunk.refusals:
+            self._metrics.dead_letters.labels(refusal.reason).inc()
+            self._dead_letters.append(dead_letter_row(chunk.topic, chunk.partition, refusal, STEP, now_ms))
+            value = encode_dead_letter(chunk.topic, chunk.partition, refusal, STEP, now_ms)
+            await self._outbox.send(DEAD_LETTERS, f"{chunk.topic}-{chunk.partition}-{refusal.offset}".encode(), value)
+        if outcome.misrouted:
+            await self._send_on(partition, outcome, {record.offset: record.value or b"" for record in records})
+        await self._publish(partition, outcome, now_ms)
+
+    async def _send_on(self, partition: Partition, outcome: Outcome, values: dict[int, bytes]) -> None:
+        for arrival in outcome.misrouted:
+            key = arrival.key.encode()
+            owner = self._configuration.owner(key, partition.partitions)
+            await self._outbox.send(TOUCHPOINTS_REKEYED, key, values[arrival.offset], owner)
+        self._metrics.rekeyed.inc(len(outcome.misrouted))
+
+    def _count(self, outcome: Outcome) -> None:
+        for counter, counts in (
+            (self._metrics.accepted, outcome.accepted),
+            (self._metrics.duplicate, outcome.duplicate),
+            (self._metrics.late, outcome.late),
+        ):
+            for source, count in counts.items():
+                counter.labels(source).inc(count)
+
+    async def _publish(self, partition: Partition, outcome: Outcome, now_ms: int) -> None:
+        for customer, state in outcome.changes:
+            rule = self._configuration.rules.get(state.rule)
+            if rule is None:
+                continue
+            self._alert_count += 1
+            version = partition.epoch << EPOCH_BITS | self._alert_count
+            value = encode_episode(customer, rule, state, version, now_ms)
+            sent = await self._outbox.send(FRICTION_ALERTS, state.episode_id.encode(), value)
+            self._metrics.alerts.labels(state.rule, state.status).inc()
+            caused_ms = state.opened_ms if state.status == "open" else state.last_seen_ms
+            if 0 <= now_ms - caused_ms < self._configuration.live_within_ms and self._is_live(partition, now_ms):
+                sent.add_done_callback(lambda _, caused=caused_ms: self._observe_alert(caused))  # type: ignore[misc]
+
+    def _observe_alert(self, caused_ms: int) -> None:
+        self._metrics.event_to_alert.observe([(read_clock_ms() - caused_ms) / 1000])
+
+    def _is_live(self, partition: Partition, now_ms: int) -> bool:
+        return abs(now_ms - partition.time_ms) <= self._configuration.live_within_ms
+
+    async def refresh(self, committed: Mapping[TP, int | None]) -> None:
+        """Compare positions with the broker's end offsets. `committed`: where partitions started that read nothing."""
+        for partition in self._partitions.values():
+            for tp in topic_partitions(TOPICS, partition.number):
+                offset = committed.get(tp)
+                if offset is not None:
+                    partition.positions.setdefault(tp.topic, offset)
+        known = {(topic, p.number): offset for p in self._partitions.values() for topic, offset in p.positions.items()}
+        await self._ends.refresh(known)
+
+    async def tick(self) -> None:
+        """Let the time of live, caught-up partitions pass with the clock."""
+        now_ms = read_clock_ms()
+        for partition in list(self._partitions.values()):
+            if self._is_live(partition, now_ms) and self._ends.is_caught_up(partition.number, partition.positions):
+                async with self._step:
+                    await self._publish(partition, partition.advance(now_ms), now_ms)
+            self._metrics.partition_time.labels(str(partition.number)).set(partition.time_ms / 1000)
+        self._metrics.buffer_rows.set(self._unwritten_rows)
+
+    async def flush(self) -> None:
+        """Write all that is unwritten, then commit. Raises Fenced, Terminal or Transient (told to give up)."""
+        async with self._flush_lock:
+            async with self._step:
+                flush, tenure, patience = self._gather(), self._tenure, self._patience
+            if flush is None:
+                return
+            began = time.perf_counter()
+            self._writing_rows = flush.row_count
+            # First what was published: a stored state must not know of an alert that nobody got.
+            await self._outbox.settle(self._outbox.pending())
+            await asyncio.get_running_loop().run_in_executor(
+                self._writing, write_flush, self._writer, flush, self._settings.consumer_group, self._name, patience,
+                self._note_wait,
+            )  # fmt: skip
+            if tenure == self._tenure:
+                self._writing_rows = 0
+                await self._consumer().commit_positions(flush.positions)
+            self._observe_flush(flush, time.perf_counter() - began)
+        async with self._room:
+            self._room.notify_all()
+
+    def _consumer(self) -> ChunkConsumer:
+        return cast(ChunkConsumer, self._app.consumer)
+
+    def _gather(self) -> Flush | None:
+        if not self._uncommitted and not any(p.is_unwritten for p in self._partitions.values()):
+            return None
+        rows, now_ms, progress = Rows(), read_clock_ms(), []
+        committing = {tp.partition for tp in self._uncommitted}
+        for partition in self._partitions.values():
+            if partition.is_unwritten or partition.number in committing:
+                partition.gather(rows, self._configuration.rules, now_ms)
+                progress.append(
+                    (partition.number, partition.epoch, partition.flushes, partition.time_ms, dict(partition.positions))
+                )
+        rows.dead_letters, self._dead_letters = self._dead_letters, []
+        positions, self._uncommitted = self._uncommitted, {}
+        self._flush_wanted.clear()
+        return Flush(rows, tuple(progress), positions, rows.touchpoints.columns[1])
+
+    def _note_wait(self, error: Transient, attempt: int, seconds: float) -> None:
+        self._metrics.retries.inc()
+        self._app.logger.warning("ClickHouse: %s; attempt %d, next in %.1f s", error, attempt, seconds)
+
+    def _observe_flush(self, flush: Flush, seconds: float) -> None:
+        metrics, now_ms = self._metrics, read_clock_ms()
+        metrics.flush_seconds.observe(seconds)
+        metrics.flushes.inc()
+        metrics.last_progress.set_to_current_time()
+        metrics.open_customers.set(sum(partition.open_customers for partition in self._partitions.values()))
+        live = [(now_ms - ms) / 1000 for ms in flush.occurred_ms if now_ms - ms <= self._configuration.live_within_ms]
+        if live:
+            metrics.event_to_queryable.observe(live)
+
+    async def flush_when_due(self) -> None:
+        """Flush about every interval, or as soon as enough rows wait. Runs until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._flush_wanted.wait(), self._settings.flush_interval.total_seconds())
+            await self.flush()
+
+    async def assign(self, assigned: set[TP]) -> None:
+        """Start to take over the partitions of a new assignment; chunks wait until their partition is there."""
+        self._metrics.rebalances.inc()
+        numbers = sorted({tp.partition for tp in assigned if tp.topic in TOPICS})
+        self._patience = Patience()
+        self._ends.watch([tp for number in numbers for tp in topic_partitions(TOPICS, number)])
+        self._metrics.assigned.set(len(numbers))
+        for number in numbers:
+            if number not in self._partitions:
+                task = self._arriving[number] = asyncio.create_task(self._arrive(number, self._patience))
+                task.add_done_callback(self._check_arrival)
+
+    def _check_arrival(self, task: asyncio.Task[Partition]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Transient):
+            self._fail(error)
+
+    async def _arrive(self, number: int, patience: Patience) -> Partition:
+        began = time.perf_counter()
+        partitions = await self._ends.count_partitions(TOUCHPOINTS)
+        partition = await asyncio.get_running_loop().run_in_executor(
+            self._restoring, self._take_over, number, partitions, patience
+        )
+        self._partitions[number] = partition
+        self._arriving.pop(number, None)
+        self._metrics.restore_seconds.set(time.perf_counter() - began)
+        return partition
+
+    def _take_over(self, number: int, partitions: int, patience: Patience) -> Partition:
+        patience.sleep(0)
+        settings = self._settings
+        return retry(
+            lambda: take_over(
+                self._writer, settings.consumer_group, number, partitions, self._configuration.policy, self._name,
+                settings.hot_customers,
+            ),
+            now=time.monotonic, sleep=patience.sleep, give_up_after_seconds=None, on_wait=self._note_wait,
+        )  # fmt: skip
+
+    async def revoke(self, seconds: float = REVOKE_SECONDS) -> None:
+        """Write what is whole within a bound, commit it, drop the cache; the next owner redoes the rest."""
+        for task in self._arriving.values():
+            task.cancel()
+        self._arriving.clear()
+        last = asyncio.ensure_future(self.flush())
+        await asyncio.wait([last], timeout=seconds)
+        if not last.done():
+            self._app.logger.warning("No time to write all on revocation; the next owner does it again")
+            last.add_done_callback(lambda flush: flush.exception())
+        elif (error := last.exception()) is not None:
+            self._app.logger.warning("Left unwritten on revocation, to be done again: %s", error)
+        self._tenure += 1
+        self._patience.give_up()
+        self._partitions.clear()
+        self._uncommitted.clear()
+        self._dead_letters.clear()
+        self._writing_rows = 0
+        self._metrics.assigned.set(0)
+        async with self._room:
+            self._room.notify_all()
+
+    def close(self) -> None:
+        """Give up what still waits and close the connections to ClickHouse."""
+        self._patience.give_up()
+        for threads in (self._writing, self._restoring):
+            threads.shutdown(wait=False, cancel_futures=True)
+        self._writer.close()

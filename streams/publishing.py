@@ -1,0 +1,83 @@
+"""Records that the worker publishes: episodes on `friction-alerts`, dead letters on `dead-letters`. Pure."""
+
+from __future__ import annotations
+
+from schemas.dead_letter import DeadLetter
+from schemas.episode import Episode
+from schemas.moments import format_epoch_ms
+from streams.friction.texts import render_reason
+from streams.records import Refusal
+from streams.rules.model import Rule
+from streams.states import EpisodeState
+
+MAX_PUBLISHED_BYTES = 512 * 1024
+"""Of a refused record at most this much goes to the topic; the table keeps all of it."""
+
+
+def encode_episode(customer: str, rule: Rule, state: EpisodeState, version: int, detected_ms: int) -> bytes:
+    """The JSON of one state of an episode."""
+    return (
+        Episode(
+            episode_id=state.episode_id,
+            version=version,
+            rule=state.rule,
+            rule_version=state.rule_version,
+            severity=rule.severity,
+            status=state.status,
+            customer_id=customer,
+            journey_id=state.journey_id,
+            subject=state.subject,
+            store_id=state.store_id,
+            opened_at=format_epoch_ms(state.opened_ms),
+            last_seen_at=format_epoch_ms(state.last_seen_ms),
+            resolved_at=None if state.resolved_ms is None else format_epoch_ms(state.resolved_ms),
+            threshold=state.threshold,
+            actual=state.actual,
+            unit=state.unit,
+            title={"en": rule.title.en, "he": rule.title.he},
+            reason={"en": render_reason(rule, state, "en"), "he": render_reason(rule, state, "he")},
+            advice={"en": rule.advice.en, "he": rule.advice.he},
+            evidence=state.evidence,
+            detected_at=format_epoch_ms(detected_ms),
+        )
+        .model_dump_json()
+        .encode()
+    )
+
+
+def encode_dead_letter(topic: str, partition: int, refusal: Refusal, step: str, refused_ms: int) -> bytes:
+    """The JSON of one dead letter."""
+    raw, truncated = DeadLetter.encode_raw(refusal.raw, MAX_PUBLISHED_BYTES)
+    return (
+        DeadLetter(
+            topic=topic,
+            partition=partition,
+            offset=refusal.offset,
+            reason=refusal.reason,  # type: ignore[arg-type]
+            step=step,
+            detail=refusal.detail,
+            raw=raw,
+            raw_bytes=len(refusal.raw),
+            raw_truncated=truncated,
+            key=refusal.key.decode("utf-8", "replace"),
+            refused_at=format_epoch_ms(refused_ms),
+        )
+        .model_dump_json()
+        .encode()
+    )
+
+
+def dead_letter_row(topic: str, partition: int, refusal: Refusal, step: str, refused_ms: int) -> tuple[object, ...]:
+    """A row of `tables.DEAD_LETTERS`."""
+    return (
+        topic,
+        partition,
+        refusal.offset,
+        refusal.reason,
+        step,
+        refusal.detail,
+        refusal.key,
+        refusal.raw,
+        len(refusal.raw),
+        refused_ms,
+    )

@@ -1,0 +1,78 @@
+"""What goes into and comes out of decoding a chunk. Plain data, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+
+class Record(Protocol):
+    """A Kafka record as the consumer hands it over. `timestamp` is epoch milliseconds."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+class Wire(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A touchpoint as the fast decoder reads it: types checked, `properties` still bytes, nothing unknown."""
+
+    event_id: str
+    source: str
+    type: str
+    occurred_at: str
+    identifiers: dict[str, str]
+    order_id: str | None = None
+    case_id: str | None = None
+    store_id: str | None = None
+    agent_id: str | None = None
+    channel: str | None = None
+    properties: msgspec.Raw = msgspec.Raw(b"{}")
+    sent_at: str | None = None
+    received_at: str | None = None
+    schema_version: int = 1
+
+
+class Arrival(NamedTuple):
+    """One valid touchpoint of a chunk. Times are epoch milliseconds; `sent_ms` is 0 when it was not said."""
+
+    offset: int
+    key: str
+    wire: Wire
+    occurred_ms: int
+    received_ms: int
+    stage: str
+    details: dict[str, Any] | None
+    sent_ms: int = 0
+    original_ms: int | None = None
+
+
+class Refusal(NamedTuple):
+    """The verdict on one record that is no valid touchpoint."""
+
+    offset: int
+    reason: str
+    detail: str
+    raw: bytes
+    key: bytes
+
+
+@dataclass(slots=True)
+class DecodedChunk:
+    """The verdicts on one chunk of one partition, in offset order. `next_offset` is the one after its last record."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    arrivals: list[Arrival] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)

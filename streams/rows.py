@@ -1,0 +1,223 @@
+"""Rows for each table, gathered between two flushes. Pure: columns and tuples, in the order of `sinks.tables`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from schemas.catalogue import SOURCES, STAGES
+from schemas.topics import TOUCHPOINTS as TOUCHPOINTS_TOPIC
+from sinks import tables
+from sinks.tables import SEPARATOR
+from streams.customer import Customer
+from streams.friction.texts import render_reason
+from streams.records import Arrival, DecodedChunk
+from streams.rules.model import Rule
+from streams.states import EpisodeState, PromiseState
+from streams.stitching import Journey
+from streams.touch import Touch
+
+NO_JOURNEY = "00000000-0000-0000-0000-000000000000"
+_encode_json = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What marks every row that one partition writes in one flush."""
+
+    partition: int
+    offset: int
+    version: int
+
+    def marks(self, is_deleted: int = 0) -> tuple[str, int, int, int, int]:
+        """The common last columns of a flush's rows."""
+        return TOUCHPOINTS_TOPIC, self.partition, self.offset, self.version, is_deleted
+
+
+class TouchpointColumns:
+    """Columns of `tables.TOUCHPOINTS`, filled a chunk at a time."""
+
+    def __init__(self) -> None:
+        self.columns: list[list[Any]] = [[] for _ in tables.TOUCHPOINTS.columns]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def extend(
+        self, chunk: DecodedChunk, names: Sequence[str], arrivals: Sequence[Arrival], late: Sequence[int]
+    ) -> None:
+        """Append accepted arrivals; `names` are the customers as tables show them, in the same order."""
+        count = len(arrivals)
+        wires = [arrival.wire for arrival in arrivals]
+        received = [arrival.received_ms for arrival in arrivals]
+        added: tuple[Iterable[Any], ...] = (
+            names,
+            [arrival.occurred_ms for arrival in arrivals],
+            [wire.source for wire in wires],
+            [wire.event_id for wire in wires],
+            [wire.type for wire in wires],
+            [arrival.stage for arrival in arrivals],
+            [wire.channel or "" for wire in wires],
+            [wire.order_id or "" for wire in wires],
+            [wire.case_id or "" for wire in wires],
+            [wire.store_id or "" for wire in wires],
+            [wire.agent_id or "" for wire in wires],
+            [_encode_json(wire.identifiers).decode() for wire in wires],
+            [str(wire.properties, "utf-8") for wire in wires],
+            received,
+            [arrival.sent_ms for arrival in arrivals],
+            [a.occurred_ms if a.original_ms is None else a.original_ms for a in arrivals],
+            late,
+            [wire.schema_version for wire in wires],
+            [chunk.topic] * count,
+            [chunk.partition] * count,
+            [arrival.offset for arrival in arrivals],
+            [0] * count,
+        )
+        for column, values in zip(self.columns, added, strict=True):
+            column.extend(values)
+
+    def take(self, other: TouchpointColumns) -> None:
+        """Move all rows of another into this one."""
+        if not len(self):
+            self.columns, other.columns = other.columns, self.columns
+            return
+        for column, values in zip(self.columns, other.columns, strict=True):
+            column.extend(values)
+            values.clear()
+
+    def retract(self, customer: str, touch: Touch, chunk: DecodedChunk) -> None:
+        """Delete the row of a touchpoint that an earlier received version has superseded."""
+        row = (
+            (customer, touch.occurred_ms, touch.source, touch.event_id, touch.type)
+            + ("",) * 6
+            + ("{}", "{}", touch.received_ms, 0, touch.occurred_ms, 0, 1, chunk.topic, chunk.partition, 0, 1)
+        )
+        for column, value in zip(self.columns, row, strict=True):
+            column.append(value)
+
+
+@dataclass(slots=True)
+class Rows:
+    """Everything that one flush writes, table by table; customer states last."""
+
+    touchpoints: TouchpointColumns = field(default_factory=TouchpointColumns)
+    journeys: list[tuple[Any, ...]] = field(default_factory=list)
+    promises: list[tuple[Any, ...]] = field(default_factory=list)
+    alerts: list[tuple[Any, ...]] = field(default_factory=list)
+    dead_letters: list[tuple[Any, ...]] = field(default_factory=list)
+    states: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+def journey_row(customer: Customer, journey: Journey, origin: Origin) -> tuple[Any, ...]:
+    """A row of `tables.JOURNEYS`."""
+    journey_id = journey.journey_id(customer.key)
+    statuses = (
+        [customer.promises[p.promise_id(customer.key)].status for p in journey.promises] if journey.promises else []
+    )
+    deviations = [
+        p.settled_ms - p.latest_promised_ms
+        for p in journey.promises
+        if p.settled_ms and not p.withdrawn and p.kind.name == "delivery"
+    ]
+    return (
+        customer.name,
+        journey_id,
+        journey.first.occurred_ms,
+        journey.last.occurred_ms,
+        "closed" if customer.is_closed(journey) else "open",
+        journey.outcome(),
+        journey.count,
+        *journey.sources,
+        *journey.stages,
+        SEPARATOR.join(journey.channels),
+        SEPARATOR.join(journey.path),
+        journey.contacts,
+        journey.orders,
+        len(statuses),
+        statuses.count("open"),
+        statuses.count("kept"),
+        statuses.count("late"),
+        statuses.count("broken"),
+        journey.queue_wait_ms,
+        journey.contact_wait_ms,
+        max(deviations) if deviations else tables.NO_DEVIATION_MS,
+        customer.friction_count(journey_id) if customer.episodes else 0,
+        *origin.marks(),
+    )
+
+
+def retracted_journey_row(customer: str, journey_id: str, origin: Origin) -> tuple[Any, ...]:
+    """The row that removes a journey."""
+    numbers = len(SOURCES) + len(STAGES)
+    return (
+        (customer, journey_id, 0, 0, "closed", "browsing", 0)
+        + (0,) * numbers
+        + ("", "", 0, 0, 0, 0, 0, 0, 0, -1, -1, tables.NO_DEVIATION_MS, 0)
+        + origin.marks(is_deleted=1)
+    )
+
+
+def promise_row(customer: str, state: PromiseState, origin: Origin) -> tuple[Any, ...]:
+    """A row of `tables.PROMISES`."""
+    return (
+        customer,
+        state.promise_id,
+        state.journey_id,
+        state.kind,
+        state.subject,
+        state.requested_ms,
+        state.first_promised_ms,
+        state.latest_promised_ms,
+        state.settled_ms or 0,
+        state.status,
+        *origin.marks(),
+    )
+
+
+def retracted_promise_row(customer: str, promise_id: str, origin: Origin) -> tuple[Any, ...]:
+    """The row that removes a promise."""
+    return (customer, promise_id, NO_JOURNEY, "", "", 0, 0, 0, 0, "withdrawn", *origin.marks(is_deleted=1))
+
+
+def alert_row(customer: str, rule: Rule, state: EpisodeState, detected_ms: int, origin: Origin) -> tuple[Any, ...]:
+    """A row of `tables.ALERTS`."""
+    return (
+        customer,
+        state.episode_id,
+        state.journey_id,
+        state.rule,
+        state.rule_version,
+        rule.severity,
+        state.status,
+        state.subject,
+        state.opened_ms,
+        state.last_seen_ms,
+        state.resolved_ms or 0,
+        state.threshold,
+        state.actual,
+        state.unit,
+        rule.title.en,
+        rule.title.he,
+        render_reason(rule, state, "en"),
+        render_reason(rule, state, "he"),
+        rule.advice.en,
+        rule.advice.he,
+        state.store_id,
+        SEPARATOR.join(state.evidence),
+        detected_ms,
+        *origin.marks(),
+    )
+
+
+def retracted_alert_row(customer: str, episode_id: str, origin: Origin) -> tuple[Any, ...]:
+    """The row that removes an episode which no clean run would have."""
+    return (
+        (customer, episode_id, NO_JOURNEY, "", 0, "info", "withdrawn", "", 0, 0, 0, 0.0, 0.0, "seconds")
+        + ("",) * 8
+        + (0,)
+        + origin.marks(is_deleted=1)
+    )

@@ -1,0 +1,126 @@
+"""What a rule file may say. Unknown keys, bad durations and unknown types are refused with one line."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from schemas.catalogue import BY_NAME
+from schemas.durations import Duration
+from schemas.episode import Severity
+from streams.promises import KINDS
+from streams.touch import DETAILS
+
+Primitive = Literal["wait", "repeat", "deadline"]
+FIELDS = frozenset({"channel", "order_id", "case_id", "store_id", "agent_id"})
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _check_type(name: str) -> str:
+    if name not in BY_NAME:
+        raise ValueError(f"the catalogue has no touchpoint type {name!r}")
+    if name not in DETAILS:
+        raise ValueError(f"type {name!r} is not kept for rules; add it to streams.touch.DETAILS")
+    return name
+
+
+class Texts(_Part):
+    """One text in each language that is shipped."""
+
+    en: str = Field(min_length=1)
+    he: str = Field(min_length=1)
+
+
+class WaitCase(_Part):
+    """`begins` until one of `ends`, on the same `match` fields, takes longer than `longer_than`."""
+
+    begins: str
+    ends: tuple[str, ...] = Field(min_length=1)
+    match: tuple[str, ...] = Field(min_length=1)
+    longer_than: Duration
+    channels: tuple[str, ...] = ()
+    give_up_after: Duration = timedelta(hours=12)
+
+    _types = field_validator("begins")(_check_type)
+
+    @field_validator("ends")
+    @classmethod
+    def _check_ends(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_check_type(name) for name in names)
+
+    @field_validator("match")
+    @classmethod
+    def _check_match(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = FIELDS.union(*DETAILS.values())
+        for name in names:
+            if name not in known:
+                raise ValueError(f"{name!r} is neither a field nor a property that is kept for rules")
+        return names
+
+
+class Wait(_Part):
+    """A begins and B does not come in time; also while B has not come."""
+
+    cases: tuple[WaitCase, ...] = Field(min_length=1)
+
+
+class Repeat(_Part):
+    """`count` touchpoints of a type, each within `within` of the one before, about the same thing."""
+
+    type: str
+    count: int = Field(ge=2)
+    within: Duration
+    same: tuple[str, ...] = Field(min_length=1)
+
+    _types = field_validator("type")(_check_type)
+
+
+class Deadline(_Part):
+    """The time of a promise passes while it is still owed."""
+
+    promise: str
+
+    @field_validator("promise")
+    @classmethod
+    def _check_promise(cls, name: str) -> str:
+        if name not in {kind.name for kind in KINDS}:
+            raise ValueError(f"there is no promise kind {name!r}; known: {', '.join(kind.name for kind in KINDS)}")
+        return name
+
+
+class Rule(_Part):
+    """One friction rule."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,40}$")]
+    version: int = Field(ge=1)
+    severity: Severity
+    primitive: Primitive
+    title: Texts
+    reason: Texts
+    advice: Texts
+    wait: Wait | None = None
+    repeat: Repeat | None = None
+    deadline: Deadline | None = None
+
+    @model_validator(mode="after")
+    def _check_parameters(self) -> Rule:
+        for name in ("wait", "repeat", "deadline"):
+            if (getattr(self, name) is not None) != (name == self.primitive):
+                raise ValueError(
+                    f"primitive is {self.primitive!r}: give the key {self.primitive!r} and no other primitive"
+                )
+        return self
+
+    @property
+    def lookback(self) -> timedelta:
+        """How far before a touchpoint the rule looks; its evidence must be kept that long."""
+        if self.repeat is not None:
+            return self.repeat.within
+        if self.wait is not None:
+            return max(case.give_up_after for case in self.wait.cases)
+        return timedelta(0)

@@ -1,0 +1,109 @@
+"""What the worker remembers having written, so that it can tell what changed, and its packed form.
+
+A customer is stored in segments: the head (segment 0) holds what was written and the latest touches; each later segment
+holds 256 touches in order of arrival and never changes, so a journey of any length costs the same to keep.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from schemas.episode import EpisodeStatus
+from streams.promises import Promise, PromiseStatus
+from streams.touch import Touch
+
+SEGMENT_TOUCHES = 256
+FORMAT = 1
+
+
+class EpisodeState(msgspec.Struct, array_like=True, frozen=True):
+    """One state of an episode, without its texts. Times are epoch milliseconds."""
+
+    episode_id: str
+    rule: str
+    rule_version: int
+    status: EpisodeStatus
+    journey_id: str
+    subject: str
+    store_id: str
+    anchor_ms: int
+    opened_ms: int
+    last_seen_ms: int
+    resolved_ms: int | None
+    threshold: float
+    actual: float
+    unit: Literal["seconds", "contacts"]
+    evidence: tuple[str, ...]
+    promised_ms: int | None
+
+
+class PromiseState(msgspec.Struct, array_like=True, frozen=True):
+    """One state of a promise as its row shows it. Times are epoch milliseconds."""
+
+    promise_id: str
+    kind: str
+    subject: str
+    journey_id: str
+    requested_ms: int
+    first_promised_ms: int
+    latest_promised_ms: int
+    settled_ms: int | None
+    status: PromiseStatus
+
+    @classmethod
+    def of(cls, promise: Promise, customer_key: str, journey_id: str, now_ms: int) -> PromiseState:
+        """The state of a promise at a time."""
+        return cls(
+            promise.promise_id(customer_key),
+            promise.kind.name,
+            promise.subject,
+            journey_id,
+            promise.requested_ms,
+            promise.first_promised_ms,
+            promise.latest_promised_ms,
+            promise.settled_ms,
+            promise.status(now_ms),
+        )
+
+
+class Head(msgspec.Struct, array_like=True):
+    """Segment 0 of a customer. `floor_ms`: touchpoints not after this are late. `tail`: touches not sealed yet."""
+
+    format: int
+    floor_ms: int
+    sealed_segments: int
+    last_is_closed: bool
+    journey_ids: list[str]
+    promises: list[PromiseState]
+    episodes: list[EpisodeState]
+    tail: list[Touch]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_head = msgspec.msgpack.Decoder(Head).decode
+_decode_touches = msgspec.msgpack.Decoder(list[Touch]).decode
+
+
+def pack_head(head: Head) -> bytes:
+    """The bytes of segment 0."""
+    return _encode(head)
+
+
+def pack_touches(touches: list[Touch]) -> bytes:
+    """The bytes of a sealed segment."""
+    return _encode(touches)
+
+
+def unpack_head(blob: bytes) -> Head:
+    """Segment 0 from its bytes. Raises msgspec.DecodeError when they are of another format."""
+    head = _decode_head(blob)
+    if head.format != FORMAT:
+        raise msgspec.DecodeError(f"customer state has format {head.format}, this release reads {FORMAT}")
+    return head
+
+
+def unpack_touches(blob: bytes) -> list[Touch]:
+    """A sealed segment from its bytes."""
+    return _decode_touches(blob)

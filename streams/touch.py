@@ -1,0 +1,68 @@
+"""The touch: what the worker keeps of a touchpoint while its journey is open."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+
+NAMESPACE = uuid.UUID("6f1d1f5e-2f0b-5d0e-9d3c-2a4c8f6b7e10")
+"""Namespace of every UUIDv5 that this platform derives."""
+
+DETAILS: dict[str, tuple[str, ...]] = {
+    "queue_joined": ("queue",),
+    "service_started": ("queue",),
+    "contact_started": ("contact_id", "topic"),
+    "contact_answered": ("contact_id", "by"),
+    "contact_ended": ("contact_id", "resolved"),
+    "contact_abandoned": ("contact_id",),
+    "callback_promised": ("contact_id", "due_at"),
+    "callback_made": ("contact_id",),
+    "order_placed": ("promised_by",),
+    "delivery_promised": ("promised_by",),
+    "delivery_delayed": ("promised_by",),
+    "delivered": (),
+    "picked_up": (),
+    "parcel_returned": (),
+    "returned": (),
+    "refund_promised": ("due_at",),
+    "refund_issued": (),
+    "hold_created": ("sku", "expires_at"),
+    "hold_collected": ("sku",),
+    "hold_expired": ("sku",),
+    "complaint_opened": ("topic",),
+    "complaint_resolved": (),
+}
+"""Types that waits, promises and rules look at ("signals"), with the properties they need. Moments become epoch ms."""
+
+
+class Touch(msgspec.Struct, array_like=True, gc=False):
+    """One retained touchpoint. Times are epoch milliseconds; `details` is None for types that are no signal."""
+
+    occurred_ms: int
+    source: str
+    event_id: str
+    type: str
+    received_ms: int
+    channel: str | None = None
+    order_id: str | None = None
+    case_id: str | None = None
+    store_id: str | None = None
+    agent_id: str | None = None
+    details: dict[str, Any] | None = None
+
+    @property
+    def reference(self) -> str:
+        """`source/event_id`, as evidence lists name it."""
+        return f"{self.source}/{self.event_id}"
+
+
+def order_key(touch: Touch) -> tuple[int, str, str]:
+    """The order of a customer's touchpoints: when, then source, then event id."""
+    return touch.occurred_ms, touch.source, touch.event_id
+
+
+def derive_id(*parts: str) -> str:
+    """UUIDv5 of the parts, as text. Deterministic: the same parts give the same id everywhere."""
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join(parts)))

@@ -1,0 +1,171 @@
+"""`run_worker`: builds a worker, wires it to Faust, runs it until it is stopped or cannot go on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from faust.types import TP
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from schemas.errors import JourneysError, Misconfigured
+from schemas.moments import format_epoch_ms
+from schemas.settings import Settings
+from sinks.writer import ClickHouseWriter
+from streams.app import WorkerApp, create_app
+from streams.clock import EndOffsets, read_clock_ms
+from streams.configuration import Configuration
+from streams.connections import Connections
+from streams.metrics import Metrics
+from streams.outbox import Outbox
+from streams.pipeline import STOP_SECONDS, TICK_SECONDS, TOPICS, Pipeline
+from streams.rules.loading import load_rules
+
+CANNOT_GO_ON = 70
+REFRESH_SECONDS = 1.0
+logger = logging.getLogger("journeys.worker")
+
+
+def fail_stop(error: BaseException) -> NoReturn:
+    """End the process at once: restarting an agent past a hole would lose what fell into it."""
+    if isinstance(error, JourneysError):
+        logger.critical("The worker cannot go on: %s", error)
+    else:
+        logger.critical("The worker cannot go on", exc_info=error)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(CANNOT_GO_ON)
+
+
+def run_worker(settings: Settings, connections: Connections) -> NoReturn:
+    """Run one worker. SIGTERM or SIGINT end it with status 0 after a last flush; what it cannot do ends it with 70."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    for noisy in ("faust", "mode", "aiokafka", "clickhouse_driver"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    app = create_app(settings, connections)
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    with _announced(settings, registry):
+        runner = Runner(app, settings, connections, Metrics(registry))
+        app.opening = runner.start
+        runner.wire()
+        app.Worker(loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True).execute_from_commandline()
+    sys.exit(0)
+
+
+@contextlib.contextmanager
+def _announced(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
+    """Serve /metrics, and leave a note in the data directory where it is."""
+    try:
+        server, thread = start_http_server(settings.metrics_port, settings.metrics_host, registry)
+    except OSError as error:
+        raise Misconfigured(
+            f"metrics_port {settings.metrics_port} is taken: set JOURNEYS_METRICS_PORT to another, or 0 for a free one"
+        ) from error
+    note = settings.data_dir / "workers" / f"{os.getpid()}.json"
+    _write_note(note, f"http://{settings.metrics_host}:{server.server_port}/metrics")
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=2)
+
+
+def _write_note(note: Path, metrics_url: str) -> None:
+    note.parent.mkdir(parents=True, exist_ok=True)
+    content = {"pid": os.getpid(), "metrics_url": metrics_url, "started_at": format_epoch_ms(read_clock_ms())}
+    note.write_text(json.dumps(content), encoding="utf-8")
+
+
+class Runner:
+    """Connects one worker to its app: what runs when."""
+
+    def __init__(self, app: WorkerApp, settings: Settings, connections: Connections, metrics: Metrics) -> None:
+        self.app = app
+        self.outbox = Outbox(connections.kafka_servers, connections.aiokafka_options)
+        self.ends = EndOffsets(connections.kafka_servers, connections.aiokafka_options, metrics)
+        self.pipeline = Pipeline(
+            settings, Configuration.of(settings, load_rules()), app, ClickHouseWriter(connections.clickhouse_options),
+            self.outbox, self.ends, metrics, fail_stop,
+        )  # fmt: skip
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def wire(self) -> None:
+        """Register the agent and the signals."""
+        app = self.app
+        topic = app.topic(*TOPICS, value_serializer="raw", key_serializer="raw")
+        app.agent(topic, name="touchpoints", concurrency=1)(self._read)
+        signals: list[tuple[Any, Any]] = [
+            (app.on_partitions_assigned, self._assigned),
+            (app.on_partitions_revoked, self._revoked),
+            (app.on_before_shutdown, self._stopping),
+        ]
+        for signal, handler in signals:
+            signal.connect(handler, weak=False)
+
+    async def start(self) -> None:
+        """Connect to Kafka and start the timers; called before the consumer starts."""
+        try:
+            await self.outbox.start()
+            await self.ends.start()
+        except KafkaConnectionError as error:
+            fail_stop(Misconfigured(f"cannot reach Kafka: {error}"))
+        for job in (self.pipeline.flush_when_due, self._tick, self._refresh):
+            self._tasks.append(asyncio.create_task(_guarded(job)))
+
+    async def _read(self, stream: Any) -> None:
+        async def read() -> None:
+            async for event in stream.noack().events():
+                message = event.message
+                await self.pipeline.take(message.topic, message.partition, message.generation_id, message.value)
+
+        await _guarded(read)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            await self.pipeline.tick()
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                await self.pipeline.refresh(dict(cast(Any, self.app.consumer)._committed_offset))
+            except KafkaError as error:
+                logger.warning("Kafka did not say where its partitions end: %s", error)
+
+    async def _assigned(self, app: Any, assigned: set[TP], **_: Any) -> None:
+        await self.pipeline.assign(assigned)
+
+    async def _revoked(self, app: Any, revoked: set[TP], **_: Any) -> None:
+        await self.pipeline.revoke()
+
+    async def _stopping(self, app: Any, **_: Any) -> None:
+        await self.pipeline.revoke(STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        self.pipeline.close()
+        await self.ends.stop()
+        await self.outbox.stop()
+
+
+async def _guarded(job: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await job()
+    except Exception as error:
+        fail_stop(error)

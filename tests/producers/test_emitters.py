@@ -1,0 +1,66 @@
+"""One contract, kept by memory and by the real broker alike."""
+
+import gc
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from producers.emitters import Emitter, KafkaEmitter, MemoryEmitter
+from producers.topics import create_topics
+from schemas.errors import Misconfigured, Transient
+
+Make = Callable[[], Emitter]
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.integration)])
+def make(request: pytest.FixtureRequest) -> Make:
+    if request.param == "memory":
+        return MemoryEmitter
+    options = {"bootstrap_servers": request.getfixturevalue("stack").kafka}
+    create_topics(options, 4)
+    return lambda: KafkaEmitter(options)
+
+
+def test_every_record_is_answered_exactly_once(make: Make) -> None:
+    emitter, answers, lock = make(), [0] * 500, threading.Lock()
+
+    def answered(index: int, reason: str | None) -> None:
+        assert reason is None
+        with lock:
+            answers[index] += 1
+
+    for index in range(500):
+        emitter.send(b"customer_id:C-%d" % (index % 7), b"{}", (("h", b"1"),), partial(answered, index))
+    emitter.flush(30)
+    emitter.close(5)
+    assert answers == [1] * 500
+
+
+def test_after_close_nothing_is_taken_and_closing_again_is_harmless(make: Make) -> None:
+    emitter = make()
+    emitter.close(1)
+    emitter.close(1)
+    with pytest.raises(Transient, match="takes no records"):
+        emitter.send(b"k", b"v", (), lambda _: pytest.fail("answered a record that was not taken"))
+
+
+def test_flushing_nothing_returns(make: Make) -> None:
+    emitter = make()
+    emitter.flush(5)
+    emitter.close(1)
+
+
+# kafka-python leaves the socket of a failed start to the garbage collector, which must find it here and not later.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_no_server_and_impossible_options_are_told_apart(caplog: pytest.LogCaptureFixture) -> None:
+    # Captured log records would hold on to it.
+    caplog.set_level(logging.CRITICAL, "kafka")
+    nowhere = {"bootstrap_servers": "127.0.0.1:1", "bootstrap_timeout_ms": 300}
+    with pytest.raises(Transient, match=r"no Kafka server answers at 127\.0\.0\.1:1"):
+        KafkaEmitter(nowhere)
+    with pytest.raises(Misconfigured, match="cannot use Kafka"):
+        KafkaEmitter({**nowhere, "no_such_option": 1})
+    gc.collect()

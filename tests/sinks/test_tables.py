@@ -1,0 +1,282 @@
+"""Every wire format: what is sent comes back through the views, or from the table where there is no view."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sinks.tables import (
+    ALERTS,
+    CUSTOMER_STATE,
+    DEAD_LETTERS,
+    JOURNEYS,
+    NO_DEVIATION_MS,
+    NO_WAIT_MS,
+    PARTITION_PROGRESS,
+    PROMISES,
+    SEPARATOR,
+    TABLES,
+    TOUCHPOINTS,
+    Table,
+)
+from sinks.writer import ClickHouseWriter
+from tests.sinks.rows import columns, uuid
+
+pytestmark = pytest.mark.integration
+
+MOMENT_MS = 1_795_000_000_123
+MOMENT = datetime(2026, 11, 18, 11, 6, 40, 123_000, tzinfo=UTC)
+PLACE = {"_topic": "touchpoints", "_partition": 3, "_offset": 2**63, "_version": 7 << 32 | 1}
+AWKWARD = "O'Brien\t\\N \0\u202eאבג 🙂 %(x)s"
+
+
+def read(writer: ClickHouseWriter, name: str) -> dict[str, Any]:
+    columns_of = [row[0] for row in writer.query(f"DESCRIBE TABLE {name}")]
+    (row,) = writer.query(f"SELECT * FROM {name}")
+    return dict(zip(columns_of, row, strict=True))
+
+
+def shares(expected: dict[str, Any], found: dict[str, Any]) -> bool:
+    return {name: found[name] for name in expected} == expected
+
+
+def test_touchpoints(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:
+    texts = {
+        name: f"{name} {AWKWARD}"
+        for name in (
+            "customer_id",
+            "event_id",
+            "type",
+            "stage",
+            "channel",
+            "order_id",
+            "case_id",
+            "store_id",
+            "agent_id",
+        )
+    }
+    sent = {
+        **texts,
+        "source": "web",
+        "occurred_at_ms": MOMENT_MS,
+        "identifiers_json": '{"customer_id":"C-1","email":"\\u05d0 \\"x\\""}',
+        "properties": '{"amount": 1.5, "nested": [1, {"a": null}]}',
+        "received_at_ms": MOMENT_MS + 1,
+        "sent_at_ms": 0,
+        "occurred_at_original_ms": MOMENT_MS - 3_600_000,
+        "late": 1,
+        "schema_version": 1,
+        "_topic": "touchpoints",
+        "_partition": 3,
+        "_offset": 2**63,
+    }
+    clickhouse.insert(TOUCHPOINTS, columns(TOUCHPOINTS, [sent]))
+    expected = {
+        **texts,
+        "source": "web",
+        "occurred_at": MOMENT,
+        "identifiers": {"customer_id": "C-1", "email": 'א "x"'},
+        "properties": '{"amount": 1.5, "nested": [1, {"a": null}]}',
+        "received_at": MOMENT.replace(microsecond=124_000),
+        "occurred_at_original": MOMENT.replace(hour=10),
+        "late": True,
+        "journey_id": uuid(0),
+    }
+    assert shares(expected, read(analyst, "analytics.touchpoints"))
+    stored = read(clickhouse, TOUCHPOINTS.name)
+    assert shares({"_topic": "touchpoints", "_partition": 3, "_offset": 2**63, "_is_deleted": 0}, stored)
+    assert stored["sent_at"] == datetime(1970, 1, 1, tzinfo=UTC)
+    assert stored["_version"] == 2**62 - 1 - (MOMENT_MS + 1)
+
+
+def test_journeys(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:
+    sent = {
+        "customer_id": AWKWARD,
+        "journey_id": str(uuid(2**127 + 5)),
+        "started_at_ms": MOMENT_MS,
+        "ended_at_ms": MOMENT_MS + 1,
+        "status": "open",
+        "outcome": "converted",
+        "touchpoints": 5,
+        "web_count": 3,
+        "store_count": 2,
+        "discover_ms": MOMENT_MS,
+        "channels_joined": SEPARATOR.join(["app", "phone"]),
+        "path_joined": "page_viewed",
+        "contacts": 1,
+        "orders": 2,
+        "promises": 10,
+        "promises_open": 4,
+        "promises_kept": 3,
+        "promises_late": 2,
+        "promises_broken": 1,
+        "queue_wait_ms": 1500,
+        "contact_wait_ms": 0,
+        "delivery_deviation_ms": -2500,
+        "friction": 6,
+        **PLACE,
+    }
+    clickhouse.insert(JOURNEYS, columns(JOURNEYS, [sent]))
+    expected = {
+        **{name: sent[name] for name in ("customer_id", "status", "outcome", "touchpoints", "contacts", "orders")},
+        **{name: sent[name] for name in sent if name.startswith("promises") or name == "friction"},
+        "journey_id": uuid(2**127 + 5),
+        "started_at": MOMENT,
+        "ended_at": MOMENT.replace(microsecond=124_000),
+        "sources": {"web": 3, "store": 2},
+        "stages": {"discover": MOMENT},
+        "channels": ["app", "phone"],
+        "path": ["page_viewed"],
+        "queue_wait_seconds": 1.5,
+        "contact_wait_seconds": 0.0,
+        "delivery_deviation_seconds": -2.5,
+    }
+    assert read(analyst, "analytics.journeys") == expected
+    assert shares({**expected, **PLACE}, read(clickhouse, JOURNEYS.name))
+
+
+def test_what_a_journey_does_not_have(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:
+    sent = {"queue_wait_ms": NO_WAIT_MS, "contact_wait_ms": NO_WAIT_MS, "delivery_deviation_ms": NO_DEVIATION_MS}
+    clickhouse.insert(JOURNEYS, columns(JOURNEYS, [sent]))
+    expected: dict[str, Any] = {
+        "queue_wait_seconds": None,
+        "contact_wait_seconds": None,
+        "delivery_deviation_seconds": None,
+        "sources": {},
+        "stages": {},
+        "channels": [],
+        "path": [],
+    }
+    assert shares(expected, read(analyst, "analytics.journeys"))
+
+
+def test_promises(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:
+    sent = {
+        "customer_id": "C-1",
+        "promise_id": str(uuid(1)),
+        "journey_id": str(uuid(2)),
+        "kind": "delivery",
+        "subject": AWKWARD,
+        "requested_at_ms": MOMENT_MS,
+        "first_promised_at_ms": MOMENT_MS + 1,
+        "latest_promised_at_ms": MOMENT_MS + 2,
+        "settled_at_ms": 0,
+        "status": "open",
+        **PLACE,
+    }
+    clickhouse.insert(PROMISES, columns(PROMISES, [sent]))
+    expected = {
+        **{name: sent[name] for name in ("customer_id", "kind", "subject", "status")},
+        "promise_id": uuid(1),
+        "journey_id": uuid(2),
+        "requested_at": MOMENT,
+        "first_promised_at": MOMENT.replace(microsecond=124_000),
+        "latest_promised_at": MOMENT.replace(microsecond=125_000),
+        "settled_at": None,
+    }
+    assert read(analyst, "analytics.promises") == expected
+    settled = {**sent, "settled_at_ms": MOMENT_MS, "status": "kept", "_version": 8 << 32}
+    clickhouse.insert(PROMISES, columns(PROMISES, [settled]))
+    assert read(analyst, "analytics.promises") == {**expected, "settled_at": MOMENT, "status": "kept"}
+
+
+def test_alerts(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:
+    texts = {
+        name: f"{name} {AWKWARD}"
+        for name in ("customer_id", "rule", "severity", "status", "subject", "unit", "title_en", "title_he")
+        + ("reason_en", "reason_he", "advice_en", "advice_he", "store_id")
+    }
+    sent = {
+        **texts,
+        "episode_id": str(uuid(1)),
+        "journey_id": str(uuid(2)),
+        "rule_version": 3,
+        "opened_at_ms": MOMENT_MS,
+        "last_seen_at_ms": MOMENT_MS + 1,
+        "resolved_at_ms": 0,
+        "threshold": 600.0,
+        "actual": 1234.5,
+        "evidence_joined": SEPARATOR.join(["web/1", "store/it's"]),
+        "detected_at_ms": MOMENT_MS + 2,
+        **PLACE,
+    }
+    clickhouse.insert(ALERTS, columns(ALERTS, [sent]))
+    expected = {
+        **texts,
+        "episode_id": uuid(1),
+        "journey_id": uuid(2),
+        "rule_version": 3,
+        "opened_at": MOMENT,
+        "last_seen_at": MOMENT.replace(microsecond=124_000),
+        "resolved_at": None,
+        "threshold": 600.0,
+        "actual": 1234.5,
+        "evidence": ["web/1", "store/it's"],
+        "detected_at": MOMENT.replace(microsecond=125_000),
+    }
+    assert read(analyst, "analytics.alerts") == expected
+
+
+def test_dead_letters_keep_any_bytes(clickhouse: ClickHouseWriter) -> None:
+    raw = bytes(range(256))
+    sent = {
+        "topic": "touchpoints",
+        "partition": 1,
+        "offset": 2,
+        "reason": "bad_json",
+        "step": "decode",
+        "detail": AWKWARD,
+        "key": b"\xff",
+        "raw": raw,
+        "raw_bytes": 10_000_000,
+        "refused_at_ms": MOMENT_MS,
+    }
+    clickhouse.insert(DEAD_LETTERS, columns(DEAD_LETTERS, [sent, sent]))
+    rows = clickhouse.query(
+        "SELECT topic, partition, offset, reason, step, detail, hex(key), hex(raw), raw_bytes, refused_at"
+        " FROM journeys.dead_letters FINAL"
+    )
+    expected = ("touchpoints", 1, 2, "bad_json", "decode", AWKWARD, "FF", raw.hex().upper(), 10_000_000, MOMENT)
+    assert rows == [expected]
+
+
+def test_customer_state(clickhouse: ClickHouseWriter) -> None:
+    blob = bytes(range(256))
+    sent = {
+        "customer_key": AWKWARD,
+        "segment": 2,
+        "key_hash": 2**32 - 1,
+        "next_due_ms": -(2**63),
+        "blob": blob,
+        "_version": 9,
+    }
+    clickhouse.insert(CUSTOMER_STATE, columns(CUSTOMER_STATE, [{**sent, "_version": 9}]))
+    rows = clickhouse.query(
+        "SELECT customer_key, segment, key_hash, next_due_ms, hex(blob), _version, _is_deleted"
+        " FROM journeys.customer_state"
+    )
+    assert rows == [(AWKWARD, 2, 2**32 - 1, -(2**63), blob.hex().upper(), 9, 0)]
+
+
+def test_partition_progress(clickhouse: ClickHouseWriter) -> None:
+    sent = {
+        "consumer_group": "g",
+        "partition": 65_535,
+        "epoch": 2**32 - 1,
+        "flush": 2**32 - 1,
+        "partition_time_ms": MOMENT_MS,
+        "positions": {"touchpoints": 2**62, "facts": 0},
+        "worker": "w",
+    }
+    clickhouse.insert(PARTITION_PROGRESS, columns(PARTITION_PROGRESS, [sent]))
+    assert shares(sent, read(clickhouse, PARTITION_PROGRESS.name))
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_an_insert_fills_every_column_and_each_is_described(clickhouse: ClickHouseWriter, table: Table) -> None:
+    described = clickhouse.query(f"DESCRIBE TABLE {table.name}")
+    filled = {name for name in table.columns if name not in table.hidden} | {name for name, _ in table.derived}
+    assert filled == {row[0] for row in described}
+    assert all(row[4] for row in described)
+    clickhouse.insert(table, columns(table, [{}]))
+    assert clickhouse.query(f"SELECT _ingested_at > now() - INTERVAL 1 HOUR FROM {table.name}") == [(1,)]
