@@ -24,7 +24,7 @@ def describe_addresses(
     if stack is not None and stack.clickhouse_http_url:
         lines.append(("ClickHouse HTTP", stack.clickhouse_http_url))
     if services.clickhouse_is_local:
-        lines.append(("user analyst", f"reads analytics.*; password: key \"analyst\" of {data_dir}/secrets.json"))
+        lines.append(("user analyst", f'reads analytics.*; password: key "analyst" of {data_dir}/secrets.json'))
     lines += [("metrics", worker.metrics_url) for worker in workers]
     lines.append(("data and logs", data_dir))
     return lines

@@ -12,6 +12,8 @@ from console.cells import printable
 from console.timeline import SEVERITY_STYLES
 from schemas.episode import Episode
 
+SEVERITY_MARKS = {"info": "·", "warning": "△", "critical": "▲"}
+
 
 def parse_alert(value: bytes | None) -> Episode | None:
     """The episode of a record; None for a tombstone. Raises ValueError, one line, for anything else."""
@@ -25,20 +27,23 @@ def parse_alert(value: bytes | None) -> Episode | None:
 
 def alert_line(episode: Episode, language: str = "en") -> str:
     """Time, severity, rule, customer and why: one line."""
-    reason = printable(episode.reason.get(language) or episode.reason.get("en", ""))
     when = episode.opened_at[11:19]
     severity = f"{episode.severity:<8}"
-    return f"{when}  {severity}  {episode.rule}  {printable(episode.customer_id)}: {reason}{_status(episode)}"
+    return f"{when}  {severity}  {episode.rule}  {_what(episode, language)}"
 
 
 def style_alert(episode: Episode) -> Text:
-    """The same line in the colour of its severity; what is over is dim."""
+    """A shorter line for narrow screens, in the colour of its severity; what is over is dim."""
     style = SEVERITY_STYLES.get(episode.severity, "") if episode.status == "open" else "dim"
-    return Text(alert_line(episode), style=style, overflow="ellipsis", no_wrap=True)
+    mark = SEVERITY_MARKS.get(episode.severity, " ")
+    line = f"{episode.opened_at[11:19]} {mark} {episode.rule} {_what(episode, 'en')}"
+    return Text(line, style=style, overflow="ellipsis", no_wrap=True)
 
 
-def _status(episode: Episode) -> str:
-    return "" if episode.status == "open" else f" [{episode.status}]"
+def _what(episode: Episode, language: str) -> str:
+    reason = printable(episode.reason.get(language) or episode.reason.get("en", ""))
+    status = "" if episode.status == "open" else f" [{episode.status}]"
+    return f"{printable(episode.customer_id)}: {reason}{status}"
 
 
 class AlertBook:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
@@ -11,15 +12,15 @@ from typing import Any
 from uuid import UUID
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-WRAPPERS = ("Nullable(", "LowCardinality(")
-NUMBERS = ("Int", "UInt", "Float", "Decimal", "BFloat")
+WRAPPERS = ("LowCardinality(", "Nullable(")
+NUMBERS = re.compile(r"(U?Int|B?Float|Decimal)\d*\b")
 
 
 def is_number_type(kind: str) -> bool:
     """Whether a ClickHouse type holds numbers: `Nullable(UInt64)` does, `Array(UInt64)` does not."""
     for wrapper in WRAPPERS:
         kind = kind.removeprefix(wrapper)
-    return kind.startswith(NUMBERS)
+    return NUMBERS.match(kind) is not None
 
 
 def show_cell(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tomllib
 import traceback
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,8 +46,6 @@ def _version() -> str:
     try:
         return version("journeys")
     except PackageNotFoundError:
-        import tomllib
-
         project = Path(__file__).parents[1] / "pyproject.toml"
         return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
 
@@ -117,6 +116,9 @@ def _run(arguments: list[str]) -> int:
         message, code = explain(error)
         _complain(message)
         return code
+    if result == INTERRUPTED:
+        # The library turns an interruption into this code by itself, and says nothing.
+        _complain(explain(KeyboardInterrupt())[0])
     return result if isinstance(result, int) else 0
 
 
@@ -129,6 +131,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         return "stopped before the end", INTERRUPTED
     if isinstance(error, ValidationError):
         return describe_fault(error), 1
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return f"journeys.toml is no TOML: {error}", 1
     if isinstance(error, JourneysError):
         return str(error), 1
     if isinstance(error, OSError) and error.strerror:

@@ -129,6 +129,8 @@ class LocalRun:
         environment = {**os.environ, "JOURNEYS_DATA_DIR": str(self.settings.data_dir.absolute())}
         if self._worker_count > 1 or "metrics_port" not in self.settings.model_fields_set:
             environment["JOURNEYS_METRICS_PORT"] = "0"
+        if self.settings.identifier_key is not None:
+            environment["JOURNEYS_IDENTIFIER_KEY"] = self.settings.identifier_key.get_secret_value()
         return environment
 
     def watch(self) -> None:

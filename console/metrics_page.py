@@ -17,6 +17,16 @@ class Samples:
 
     values: Mapping[str, Mapping[Labels, float]]
 
+    def minus(self, earlier: Samples) -> Samples:
+        """What came since, for counters and histograms."""
+        before = earlier.values
+        return Samples(
+            {
+                name: {labels: value - before.get(name, {}).get(labels, 0.0) for labels, value in found.items()}
+                for name, found in self.values.items()
+            }
+        )
+
     def total(self, name: str, **labels: str) -> float:
         """The sum over all samples of a name that have these labels; 0 if there is none."""
         wanted = labels.items()

@@ -79,8 +79,9 @@ def write_table(console: Console, columns: Columns, rows: Iterable[Row], limit: 
     """Print a table and how many rows it has; returns the number of rows."""
     kept, count = take(rows, limit)
     # A file or a pipe has no width: nothing is wrapped there.
-    width = console.width if console.is_terminal else 100_000
-    console.print(make_table(columns, kept, width), width=width, soft_wrap=False, crop=False)
+    if not console.is_terminal:
+        console.width = 100_000
+    console.print(make_table(columns, kept, console.width))
     console.print(count_line(len(kept), count), style="dim")
     return count
 

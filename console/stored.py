@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sinks.writer import ClickHouseWriter
 
@@ -38,5 +39,5 @@ def read_stored(admin: ClickHouseWriter) -> Stored:
     )
 
 
-def _iso(moment: object) -> str:
-    return str(getattr(moment, "isoformat")(timespec="milliseconds")).replace("+00:00", "Z")
+def _iso(moment: datetime) -> str:
+    return str(moment.isoformat(timespec="milliseconds")).replace("+00:00", "Z")

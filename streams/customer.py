@@ -33,6 +33,11 @@ class Policy:
     rules: tuple[Rule, ...] = ()
 
     @cached_property
+    def reach_ms(self) -> int:
+        """How long after a lone touchpoint its journey can still change."""
+        return self.stitching.gap_ms + self.stitching.lateness_ms
+
+    @cached_property
     def lookback_ms(self) -> int:
         """How long after its end a journey with signals is kept for the rules' sake."""
         return max((to_milliseconds(rule.lookback) for rule in self.rules), default=0)
@@ -87,27 +92,25 @@ class Customer:
         identity = (touch.source, touch.event_id)
         if identity in self.seen:
             return self._supersede(identity, touch, now_ms)
-        if self.is_late(touch.occurred_ms, now_ms):
+        occurred_ms = touch.occurred_ms
+        lapses_ms = occurred_ms + self.policy.reach_ms
+        is_plainly_in_time = lapses_ms >= now_ms and occurred_ms > self.floor_ms and now_ms <= self._expires_ms
+        if not is_plainly_in_time and self.is_late(occurred_ms, now_ms):
             return Verdict.LATE
         self.seen[identity] = touch
         self.is_dirty = True
-        rules = self.policy.stitching
-        self._expires_ms = min(self._expires_ms, touch.occurred_ms + rules.gap_ms + rules.lateness_ms)
-        log = self.log
+        if lapses_ms < self._expires_ms:
+            self._expires_ms = lapses_ms
         if self._ordered:
-            if not log or log[-1].occurred_ms < touch.occurred_ms or order_key(log[-1]) < order_key(touch):
+            # The last in order; the last of the log is only the last that came.
+            journeys = self.stitcher.journeys
+            last = journeys[-1].last if journeys else None
+            if last is None or last.occurred_ms < occurred_ms or order_key(last) < order_key(touch):
                 self.stitcher.feed(touch)
             else:
-                self._ordered = self._is_last(touch)
-        log.append(touch)
+                self._ordered = False
+        self.log.append(touch)
         return Verdict.ACCEPTED
-
-    def _is_last(self, touch: Touch) -> bool:
-        journeys = self.stitcher.journeys
-        if journeys and order_key(journeys[-1].last) > order_key(touch):
-            return False
-        self.stitcher.feed(touch)
-        return True
 
     def _supersede(self, identity: tuple[str, str], touch: Touch, now_ms: int) -> Verdict:
         """Of two versions of one touchpoint the earlier received one counts; equal times are decided by content."""
@@ -125,9 +128,7 @@ class Customer:
     def is_late(self, occurred_ms: int, now_ms: int) -> bool:
         """Whether a touchpoint of that time could only change what is closed for longer than the allowed lateness."""
         rules = self.policy.stitching
-        is_recent = occurred_ms + rules.gap_ms + rules.lateness_ms >= now_ms
-        if is_recent and occurred_ms > self.floor_ms and now_ms <= self._expires_ms:
-            return False
+        is_recent = occurred_ms + self.policy.reach_ms >= now_ms
         self._restitch()
         self._raise_floor(now_ms)
         if occurred_ms <= self.floor_ms:
@@ -229,16 +230,20 @@ class Customer:
         rules = self.policy.stitching
         if self.stitcher.journeys and not self._last_is_closed:
             due_ms = min(due_ms, self.stitcher.journeys[-1].closes_ms(rules) + 1)
-        pending = (p.latest_promised_ms + 1 for p in self.stitcher.book.promises if p.settling is None)
-        self._promise_due_ms = min((moment for moment in pending if moment > now_ms), default=FOREVER_MS)
+        if self.stitcher.book.promises:
+            pending = (p.latest_promised_ms + 1 for p in self.stitcher.book.promises if p.settling is None)
+            self._promise_due_ms = min((moment for moment in pending if moment > now_ms), default=FOREVER_MS)
+        else:
+            self._promise_due_ms = FOREVER_MS
         return min(due_ms, self._promise_due_ms, self._forget_due_ms(now_ms))
 
     def _forget_due_ms(self, now_ms: int) -> int:
         rules = self.policy.stitching
         if not self.stitcher.journeys:
-            return self.floor_ms + rules.gap_ms + rules.lateness_ms + 1
-        upcoming = (self._forgettable_ms(journey) + 1 for journey in self.stitcher.journeys)
-        return min((due for due in upcoming if due > now_ms), default=now_ms + max(rules.gap_ms, 1))
+            return self.floor_ms + self.policy.reach_ms + 1
+        # Nothing is forgotten before the first journey is; where that must wait, ask again after a while.
+        due_ms = self._forgettable_ms(self.stitcher.journeys[0]) + 1
+        return due_ms if due_ms > now_ms else now_ms + max(rules.gap_ms, 1)
 
     def _forgettable_ms(self, journey: Journey) -> int:
         rules = self.policy.stitching

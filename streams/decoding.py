@@ -30,7 +30,7 @@ from schemas.identifiers import (
 from schemas.moments import RFC3339, check_moment, to_epoch_ms
 from schemas.topics import REPLAY_HEADER
 from schemas.touchpoint import SCHEMA_VERSION, Touchpoint
-from schemas.wire import EARLIEST_MS, check_time, parse_touchpoint
+from schemas.wire import EARLIEST_MS, MAX_NESTING, check_time, parse_touchpoint
 from streams.property_decoders import property_decoder
 from streams.records import Arrival, DecodedChunk, Record, Refusal, Wire
 from streams.touch import DETAILS
@@ -69,8 +69,9 @@ class Decoder:
         earliest, latest = max(EARLIEST_MS, now_ms - door.oldest_ms), now_ms + door.ahead_ms
         for record, wire, occurred_ms in zip(records, wires, times, strict=True):
             arrival = None
-            if wire is not None and occurred_ms is not None and earliest <= occurred_ms <= latest:
-                arrival = self._accept(record, wire, occurred_ms)
+            if wire is not None and occurred_ms is not None and occurred_ms <= latest:
+                if earliest <= occurred_ms or (occurred_ms >= EARLIEST_MS and _is_replayed(record)):
+                    arrival = self._accept(record, wire, occurred_ms)
             if arrival is not None:
                 arrivals.append(arrival)
             else:
@@ -79,13 +80,17 @@ class Decoder:
 
     def _accept(self, record: Record, wire: Wire, occurred_ms: int) -> Arrival | None:
         """The arrival of a record that is certainly valid; None when the contract must judge."""
-        if wire.sent_at is not None or wire.received_at is not None or len(record.value or b"") > self._door.max_bytes:
+        value = record.value or b""
+        if wire.sent_at is not None or wire.received_at is not None or len(value) > self._door.max_bytes:
             return None
+        if wire.source not in _SOURCES or wire.schema_version != SCHEMA_VERSION or not is_clean_text(wire.event_id):
+            return None
+        for text in (wire.order_id, wire.case_id, wire.store_id, wire.agent_id, wire.channel):
+            if text is not None and not is_clean_text(text):
+                return None
         key = self._key_of(wire.identifiers)
         entry = property_decoder(wire.type)
-        if key is None or entry is None or wire.source not in _SOURCES or wire.schema_version != SCHEMA_VERSION:
-            return None
-        if not wire.event_id.isprintable() or not is_clean_text(wire.event_id) or not _are_clean(wire):
+        if key is None or entry is None or value.count(b"{") + value.count(b"[") > MAX_NESTING:
             return None
         try:
             details = entry.decode(wire.properties)
@@ -170,13 +175,6 @@ def _try_wire(value: bytes | None) -> Wire | None:
         return _decode_wire(value) if value is not None else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def _are_clean(wire: Wire) -> bool:
-    return all(
-        text is None or is_clean_text(text)
-        for text in (wire.order_id, wire.case_id, wire.store_id, wire.agent_id, wire.channel)
-    )
 
 
 def _details_of(touchpoint: Touchpoint) -> dict[str, Any] | None:

@@ -67,10 +67,19 @@ def write_flush(
     def attempt(operation: Callable[[], Any]) -> Any:
         return retry(operation, now=time.monotonic, sleep=patience.sleep, give_up_after_seconds=None, on_wait=on_wait)
 
-    attempt(lambda: _check_epochs(writer, flush, group))
+    def insert(table: Table, columns: Sequence[Sequence[Any]]) -> None:
+        # Before each, and again after each wait: ClickHouse or this process may have stood still for long.
+        _check_epochs(writer, flush, group)
+        writer.insert(table, columns)
+
+    def record() -> None:
+        _check_epochs(writer, flush, group)
+        record_flush(writer, group, flush.progress, worker)
+
     for table, columns in _blocks(flush.rows):
-        attempt(lambda table=table, columns=columns: writer.insert(table, columns))  # type: ignore[misc]
-    attempt(lambda: record_flush(writer, group, flush.progress, worker))
+        if columns and len(columns[0]):
+            attempt(lambda table=table, columns=columns: insert(table, columns))  # type: ignore[misc]
+    attempt(record)
 
 
 def _check_epochs(writer: Writer, flush: Flush, group: str) -> None:

@@ -77,6 +77,7 @@ class Metrics:
         self.alerts = counter("alerts_total", "episode states published", "rule", "status")
         self.rebalances = counter("rebalances_total", "assignments received from the group")
         self.flushes = counter("flushes_total", "flushes written")
+        self.steps = counter("step_seconds_total", "time spent in each step of processing", "step")
         self.retries = counter("clickhouse_retries_total", "failed attempts that were tried again")
         self.lag = gauge("lag_records", "records between position and end", "topic", "partition")
         self.partition_time = gauge("partition_time_seconds", "partition time, since 1970", "partition")

@@ -29,6 +29,7 @@ class Outcome:
     late: Counter[str] = field(default_factory=Counter)
     misrouted: list[Arrival] = field(default_factory=list)
     changes: list[tuple[str, EpisodeState]] = field(default_factory=list)
+    touched: dict[str, Customer] = field(default_factory=dict)
 
 
 class Partition:
@@ -85,8 +86,19 @@ class Partition:
 
     def process(self, chunk: DecodedChunk) -> Outcome:
         """Take one chunk: deduplicate, stitch, detect. Rows wait in the partition until `gather`."""
+        outcome = self.stitch(chunk)
+        self.detect(outcome)
+        return outcome
+
+    def detect(self, outcome: Outcome) -> None:
+        """Review the customers that `stitch` touched, and let time pass to where the chunk brought it."""
+        self._review(outcome.touched, outcome)
+        self.advance(self.time_ms, outcome)
+
+    def stitch(self, chunk: DecodedChunk) -> Outcome:
+        """Take one chunk without looking for friction yet; `detect` must follow before anything else."""
         outcome = Outcome()
-        touched: dict[str, Customer] = {}
+        touched = outcome.touched
         accepted: list[Arrival] = []
         names: list[str] = []
         late: list[int] = []
@@ -116,8 +128,6 @@ class Partition:
             late.append(verdict is Verdict.LATE)
         self.time_ms = time_ms
         self._keep(chunk, names, accepted, late, outcome)
-        self._review(touched, outcome)
-        self.advance(time_ms, outcome)
         return outcome
 
     def _keep(

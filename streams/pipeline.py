@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
@@ -91,9 +91,13 @@ class Pipeline:
             return
         began = time.perf_counter()
         now_ms = read_clock_ms()
-        chunk = self._decoder.decode(topic, number, fresh, now_ms)
+        with self._timed("decode"):
+            chunk = self._decoder.decode(topic, number, fresh, now_ms)
         async with self._step:
-            outcome = partition.process(chunk)
+            with self._timed("stitch"):
+                outcome = partition.stitch(chunk)
+            with self._timed("detect"):
+                partition.detect(outcome)
             await self._act(partition, chunk, outcome, fresh, now_ms)
             if self._partitions.get(number) is partition:
                 self._uncommitted[TP(topic, number)] = chunk.next_offset
@@ -194,7 +198,9 @@ class Pipeline:
         """Write all that is unwritten, then commit. Raises Fenced, Terminal or Transient (told to give up)."""
         async with self._flush_lock:
             async with self._step:
-                flush, tenure, patience = self._gather(), self._tenure, self._patience
+                with self._timed("rows"):
+                    flush = self._gather()
+                tenure, patience = self._tenure, self._patience
             if flush is None:
                 return
             began = time.perf_counter()
@@ -205,12 +211,19 @@ class Pipeline:
                 self._writing, write_flush, self._writer, flush, self._settings.consumer_group, self._name, patience,
                 self._note_wait,
             )  # fmt: skip
+            self._metrics.steps.labels("insert").inc(time.perf_counter() - began)
             if tenure == self._tenure:
                 self._writing_rows = 0
                 await self._consumer().commit_positions(flush.positions)
             self._observe_flush(flush, time.perf_counter() - began)
         async with self._room:
             self._room.notify_all()
+
+    @contextlib.contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self._metrics.steps.labels(step).inc(time.perf_counter() - began)
 
     def _consumer(self) -> ChunkConsumer:
         return cast(ChunkConsumer, self._app.consumer)

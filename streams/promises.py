@@ -105,14 +105,18 @@ class Promise:
         """When it was fulfilled or withdrawn; None while it is owed."""
         return self.settling.occurred_ms if self.settling else None
 
-    def broken_ms(self) -> int:
-        """The first moment at which the time promised then had passed and the promise was still owed."""
+    def broken(self) -> tuple[int, int]:
+        """The first moment at which the time promised then had passed and the promise was still owed, and that time."""
         end = self.settled_ms if self.settled_ms is not None else FOREVER_MS
-        for (_, promised), following in zip(self.moves, [*self.moves[1:], None], strict=True):
+        for (said, promised), following in zip(self.moves, [*self.moves[1:], None], strict=True):
             until = following[0] if following else FOREVER_MS
             if promised < min(until, end):
-                return max(promised + 1, self.requested_ms)
-        return FOREVER_MS
+                return max(promised + 1, said), promised
+        return FOREVER_MS, FOREVER_MS
+
+    def broken_ms(self) -> int:
+        """The first moment at which the time promised then had passed and the promise was still owed."""
+        return self.broken()[0]
 
     def is_owed(self, at_ms: int) -> bool:
         """Whether it still holds its journey open at that time: neither settled nor withdrawn nor lapsed."""
@@ -166,6 +170,9 @@ class PromiseBook:
         if promised_ms is None:
             return None
         promise = owed.get(subject)
+        if promise is not None and kind.lapses and not promise.is_owed(touch.occurred_ms):
+            del owed[subject]
+            promise = None
         if promise is None and not subject and touch.type not in kind.opens:
             promise = next(iter(owed.values()), None)
         if promise is not None:
@@ -173,6 +180,10 @@ class PromiseBook:
         elif touch.type in kind.opens:
             promise = self._open(owed, kind, subject or touch.reference, touch, promised_ms)
         return promise
+
+    def give_up(self) -> None:
+        """Let nothing that comes later concern what is owed now: the journeys that could be held open for it are over."""
+        self._owed.clear()
 
     def _open(self, owed: dict[str, Promise], kind: PromiseKind, subject: str, touch: Touch, due_ms: int) -> Promise:
         promise = owed[subject] = Promise(kind, subject, touch, due_ms)

@@ -16,11 +16,9 @@ import msgspec
 from schemas.catalogue import BY_NAME, UNKNOWN_STAGE, Stage
 from schemas.moments import check_moment, to_epoch_ms
 from schemas.properties import Properties
-from schemas.wire import MAX_NESTING
 from streams.touch import DETAILS
 
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}", re.ASCII)
-_MAX_FAST_BRACKETS = MAX_NESTING - 2
 _decode_whole = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -37,12 +35,10 @@ class PropertyDecoder:
     keeps: tuple[str, ...] | None = None
 
     def decode(self, raw: msgspec.Raw) -> dict[str, Any] | None:
-        """The details of a signal, None for other types. Raises msgspec.DecodeError or ValueError when in doubt."""
-        view = memoryview(raw)
-        if view.nbytes > _MAX_FAST_BRACKETS:
-            plain = bytes(view)
-            if plain.count(b"{") + plain.count(b"[") > _MAX_FAST_BRACKETS:
-                raise ValueError("may be nested too deep")
+        """The details of a signal, None for other types. Raises msgspec.DecodeError or ValueError when in doubt.
+
+        The caller has made sure that they are not nested too deep.
+        """
         whole = _decode_whole(raw)
         if self.typed is None:
             # No model names these: what is no text is no value.

@@ -43,7 +43,7 @@ class Wire(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     schema_version: int = 1
 
 
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct, gc=False):
     """One valid touchpoint of a chunk. Times are epoch milliseconds; `sent_ms` is 0 when it was not said."""
 
     offset: int

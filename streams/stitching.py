@@ -76,19 +76,20 @@ class Journey:
 
     def feed(self, touch: Touch) -> None:
         """Append a touch that comes after all others in order. Constant time."""
+        kind = touch.type
         self.last = touch
         self.count += 1
         self.is_dirty = True
         self.sources[_SOURCE_INDEX[touch.source]] += 1
-        stage = _STAGE_INDEX.get(touch.type, _UNKNOWN_STAGE_INDEX)
+        stage = _STAGE_INDEX.get(kind, _UNKNOWN_STAGE_INDEX)
         if not self.stages[stage]:
             self.stages[stage] = touch.occurred_ms
         channel = touch.channel or touch.source
         if channel not in self.channels:
             self.channels.append(channel)
-        if len(self.path) < MAX_PATH:
-            self.path.append(touch.type)
-        if touch.type in _NOTABLE:
+        if self.count <= MAX_PATH:
+            self.path.append(kind)
+        if kind in _NOTABLE:
             self._note(touch)
 
     def _note(self, touch: Touch) -> None:
@@ -177,6 +178,8 @@ class Stitcher:
         if not journeys or not journeys[-1].takes(touch, self.rules):
             if journeys:
                 journeys[-1].is_dirty = True
+                if self.rules.hold_open:
+                    self.book.give_up()
             journeys.append(Journey(touch))
         journey = journeys[-1]
         journey.feed(touch)

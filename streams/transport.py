@@ -40,10 +40,11 @@ class ChunkConsumer(driver.Consumer):
         if not self.flow_active:
             await self._seek_back()
             return
+        wanted = (active or set()) | self._buffered_partitions
         for tp, chunk in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
+            if self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:
                 return
-            if chunk and (tp in (active or ()) or tp in self._buffered_partitions):
+            if chunk and tp in wanted:
                 yield tp, _to_message(tp, chunk, generation)
 
     async def _seek_back(self) -> None:

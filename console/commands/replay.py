@@ -51,8 +51,8 @@ def replay(
 ) -> None:
     """Send files of touchpoints, or of anything with a mapping, and show progress.
 
-    Rows that cannot be sent go to FILE.rejected.ndjson with their reason, and the exit code is 1. Stopped at any moment,
-    the same command goes on where it was; what is sent twice does not count twice.
+    Rows that cannot be sent go to FILE.rejected.ndjson with their reason, and the exit code is 1. Stopped at any
+    moment, the same command goes on where it was; what is sent twice does not count twice.
     """
     settings = Invocation.of(context).settings()
     loaded = load_mapping(mapping) if mapping is not None else None

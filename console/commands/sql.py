@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,11 +19,12 @@ from rich.text import Text
 from console.invocation import Invocation, make_console
 from console.sql_results import Columns, Row, write_csv, write_json, write_ndjson, write_table
 from deploy.services import Services, clickhouse_client_options
-from schemas.errors import Misconfigured
+from schemas.errors import JourneysError, Misconfigured, Terminal
 from sinks.connection import classify, connect
 
 DEFAULT_LIMIT = 500
 BLOCK_ROWS = 4_096
+ACCESS_DENIED = 497
 EPILOG = """Examples:
 
 journeys sql "SELECT rule, count() FROM analytics.alerts GROUP BY rule"
@@ -97,6 +99,14 @@ def _read_statement(query: str | None, file: Path | None) -> str:
     return statement
 
 
+def explain(error: Exception) -> JourneysError:
+    """The error for whoever typed the statement: what is wrong, without the whole grammar and without our stack."""
+    if getattr(error, "code", None) == ACCESS_DENIED:
+        return Terminal("this user may not do that: the analyst reads analytics.* only, --as admin may do everything")
+    found = classify(error)
+    return type(found)(re.split(r"\. (?:Expected one of|Maybe you meant: \[\])", str(found))[0])
+
+
 class _Question:
     """One statement on one connection; every error is one of ours, with one line."""
 
@@ -109,9 +119,9 @@ class _Question:
             found = self._client.execute_iter(
                 statement, with_column_types=True, settings={"max_block_size": BLOCK_ROWS}
             )
-            head = next(iter(found), [])
+            head: list[tuple[str, str]] = next(iter(found), [])
         except Exception as error:
-            raise classify(error) from error
+            raise explain(error) from error
         names, kinds = zip(*head, strict=True) if head else ((), ())
         return Columns(tuple(names), tuple(kinds), self._zone()), self._rows(found)
 
@@ -122,7 +132,7 @@ class _Question:
         try:
             yield from found
         except Exception as error:
-            raise classify(error) from error
+            raise explain(error) from error
 
     def _zone(self) -> ZoneInfo:
         server = self._client.connection.server_info

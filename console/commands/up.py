@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from typing import Annotated
 
@@ -42,7 +43,9 @@ def up(
     Kafka and ClickHouse are started unless settings name existing servers. ClickHouse keeps its data from start to
     start; the local broker keeps topics in memory only.
     """
-    settings = Invocation.of(context).settings()
+    invocation = Invocation.of(context)
+    settings = invocation.settings()
+    call = program() + (f" --data-dir {shlex.quote(str(settings.data_dir))}" if invocation.data_dir else "")
     console = make_console()
     ports = {
         "kafka_port": kafka_port,
@@ -59,7 +62,7 @@ def up(
         LocalRun(settings, workers=workers, ports=ports, say=say) as run,
     ):
         print_addresses(console, run)
-        console.print(Text(f"Look: {program()} status     Query: {program()} sql     Stop: Ctrl-C"), soft_wrap=True)
+        console.print(Text(f"Look: {call} status   Query: {call} sql   Stop: Ctrl-C"), soft_wrap=True)
         run.run_until(lambda: False)
     console.print("stopped")
 

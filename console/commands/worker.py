@@ -29,7 +29,7 @@ def worker(context: typer.Context) -> None:
     services = Services.resolve(settings)
     # Faust takes a second to import, and no other command needs it.
     from streams.connections import Connections
-    from streams.running import run_worker
+    from streams.worker import run_worker
 
     run_worker(
         settings,

@@ -19,35 +19,35 @@ def find_deadlines(rule: Rule, promises: Sequence[Promise], now_ms: int) -> tupl
     for promise in promises:
         if promise.kind.name != rule.deadline.promise:
             continue
-        broken_ms = promise.broken_ms()
+        broken_ms, promised_ms = promise.broken()
         if broken_ms > now_ms:
             due_ms = min(due_ms, broken_ms)
             continue
-        finding, changes_ms = _judge(rule, promise, broken_ms, now_ms)
+        finding, changes_ms = _judge(rule, promise, broken_ms, promised_ms, now_ms)
         found.append(finding)
         due_ms = min(due_ms, changes_ms)
     return found, due_ms
 
 
-def _judge(rule: Rule, promise: Promise, broken_ms: int, now_ms: int) -> tuple[Finding, int]:
+def _judge(rule: Rule, promise: Promise, broken_ms: int, promised_ms: int, now_ms: int) -> tuple[Finding, int]:
     settled_ms = promise.settled_ms
     overdue_ms, changes_ms = 0, FOREVER_MS
     if settled_ms is not None:
-        overdue_ms = settled_ms - broken_ms + 1
+        overdue_ms = settled_ms - promised_ms
     else:
-        overdue_ms, following = step_elapsed(now_ms - broken_ms + 1, FIRST_STEP_MS)
-        changes_ms = broken_ms - 1 + following
+        overdue_ms, following = step_elapsed(now_ms - promised_ms, FIRST_STEP_MS)
+        changes_ms = promised_ms + following
     finding = Finding(
         rule=rule,
         anchor=promise.opening,
         subject=promise.subject,
         opened_ms=broken_ms,
-        last_seen_ms=settled_ms if settled_ms is not None else broken_ms - 1 + max(overdue_ms, 1),
+        last_seen_ms=settled_ms if settled_ms is not None else max(broken_ms, promised_ms + overdue_ms),
         resolved_ms=settled_ms,
         threshold=0,
         actual=overdue_ms / 1000,
         unit="seconds",
         evidence=(promise.opening,) if promise.settling is None else (promise.opening, promise.settling),
-        promised_ms=broken_ms - 1,
+        promised_ms=promised_ms,
     )
     return finding, changes_ms

@@ -30,9 +30,20 @@ def load_rules(directories: Iterable[Path] = (SHIPPED,)) -> tuple[Rule, ...]:
     """All rules of the directories, by id. Raises Misconfigured for a bad file or an id that is there twice."""
     rules: dict[str, Rule] = {}
     for directory in directories:
+        if not directory.is_dir():
+            raise Misconfigured(f"{directory} is no directory of rule files")
         for path in sorted(directory.glob("*.yaml")):
-            rule = parse_rule(path.read_text(encoding="utf-8"), path.name)
+            rule = _read_rule(path)
             if rule.id in rules:
                 raise Misconfigured(f"{path.name}: rule {rule.id!r} is defined twice; give one of them another id")
             rules[rule.id] = rule
     return tuple(rules[name] for name in sorted(rules))
+
+
+def _read_rule(path: Path) -> Rule:
+    try:
+        return parse_rule(path.read_bytes().decode("utf-8"), path.name)
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"{path.name}: no valid YAML: byte {error.start} is not UTF-8") from error
+    except OSError as error:
+        raise Misconfigured(f"{path.name}: cannot be read: {error.strerror}") from error

@@ -14,6 +14,9 @@ from streams.promises import KINDS
 from streams.touch import DETAILS
 
 Primitive = Literal["wait", "repeat", "deadline"]
+Span = Annotated[Duration, Field(ge=timedelta(milliseconds=1))]
+PLACEHOLDERS = ("actual", "threshold", "place", "promised", "still_en", "still_he")
+"""What a reason's templates may name."""
 FIELDS = frozenset({"channel", "order_id", "case_id", "store_id", "agent_id"})
 
 
@@ -29,11 +32,31 @@ def _check_type(name: str) -> str:
     return name
 
 
+def _check_name(name: str) -> str:
+    if name not in FIELDS.union(*DETAILS.values()):
+        raise ValueError(f"{name!r} is neither a field nor a property that is kept for rules")
+    return name
+
+
 class Texts(_Part):
     """One text in each language that is shipped."""
 
     en: str = Field(min_length=1)
     he: str = Field(min_length=1)
+
+
+class Templates(Texts):
+    """Texts that may name `PLACEHOLDERS` in braces."""
+
+    @field_validator("en", "he")
+    @classmethod
+    def _check_placeholders(cls, template: str) -> str:
+        try:
+            template.format(**dict.fromkeys(PLACEHOLDERS, ""))
+        except (LookupError, ValueError, AttributeError) as error:
+            names = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+            raise ValueError(f"{error} cannot be filled in; a template may use {names}") from error
+        return template
 
 
 class WaitCase(_Part):
@@ -42,9 +65,9 @@ class WaitCase(_Part):
     begins: str
     ends: tuple[str, ...] = Field(min_length=1)
     match: tuple[str, ...] = Field(min_length=1)
-    longer_than: Duration
+    longer_than: Span
     channels: tuple[str, ...] = ()
-    give_up_after: Duration = timedelta(hours=12)
+    give_up_after: Span = timedelta(hours=12)
 
     _types = field_validator("begins")(_check_type)
 
@@ -56,11 +79,13 @@ class WaitCase(_Part):
     @field_validator("match")
     @classmethod
     def _check_match(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        known = FIELDS.union(*DETAILS.values())
-        for name in names:
-            if name not in known:
-                raise ValueError(f"{name!r} is neither a field nor a property that is kept for rules")
-        return names
+        return tuple(_check_name(name) for name in names)
+
+    @model_validator(mode="after")
+    def _check_spans(self) -> WaitCase:
+        if self.longer_than >= self.give_up_after:
+            raise ValueError("longer_than must be shorter than give_up_after, or the rule never fires")
+        return self
 
 
 class Wait(_Part):
@@ -74,10 +99,15 @@ class Repeat(_Part):
 
     type: str
     count: int = Field(ge=2)
-    within: Duration
+    within: Span
     same: tuple[str, ...] = Field(min_length=1)
 
     _types = field_validator("type")(_check_type)
+
+    @field_validator("same")
+    @classmethod
+    def _check_same(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_check_name(name) for name in names)
 
 
 class Deadline(_Part):
@@ -101,7 +131,7 @@ class Rule(_Part):
     severity: Severity
     primitive: Primitive
     title: Texts
-    reason: Texts
+    reason: Templates
     advice: Texts
     wait: Wait | None = None
     repeat: Repeat | None = None

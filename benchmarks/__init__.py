@@ -1,0 +1,1 @@
+"""Benchmarks: the same work against a limit or a peer, measured in the same run. `python -m benchmarks --help`."""

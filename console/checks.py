@@ -1,0 +1,216 @@
+"""The checks of `journeys doctor`: each looks at one thing, says ok, warn or fail, and what to do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from console.invocation import kafka_options, open_clickhouse
+from console.kafka_positions import read_positions
+from console.worker_files import fetch_page, find_workers
+from deploy.services import Services, clickhouse_client_options
+from producers.topics import check_topics
+from schemas.errors import JourneysError, Misconfigured, Terminal
+from schemas.settings import Settings
+from sinks.migrate import pending
+from streams.rules.loading import load_rules
+
+Verdict = Literal["ok", "warn", "fail"]
+GIBIBYTE = 1024**3
+LOW_DISK_BYTES, NO_DISK_BYTES = 5 * GIBIBYTE, 1 * GIBIBYTE
+SKEW_WARN_SECONDS, SKEW_FAIL_SECONDS = 2.0, 60.0
+LAG_LOOK_SECONDS = 3.0
+SUPPORTED = ((3, 11), (3, 14))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `advice` says what to do, and is empty when all is well."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    advice: str = ""
+
+
+Check = tuple[str, Callable[[], Finding]]
+
+
+def run_checks(settings: Settings) -> Iterator[Finding]:
+    """Run every check, one after the other; none stops the others."""
+    for name, check in _local_checks(settings):
+        yield _run(name, check)
+    try:
+        services = Services.resolve(settings)
+    except Misconfigured as error:
+        yield Finding("servers", "fail", str(error))
+        return
+    for name, check in _server_checks(settings, services):
+        yield _run(name, check)
+
+
+def _run(name: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except JourneysError as error:
+        return Finding(name, "fail", str(error))
+
+
+def _local_checks(settings: Settings) -> list[Check]:
+    return [
+        ("python", lambda: judge_python(sys.version_info[:2])),
+        ("disk", lambda: _disk(settings)),
+        ("rules", _rules),
+        ("identifier key", lambda: judge_key(settings.identifier_key is not None)),
+    ]
+
+
+def _server_checks(settings: Settings, services: Services) -> list[Check]:
+    return [
+        ("kafka", lambda: _kafka(settings, services)),
+        ("topics", lambda: _topics(settings, services)),
+        ("clickhouse", lambda: _clickhouse(settings, services)),
+        ("schema", lambda: _schema(settings, services)),
+        ("analyst", lambda: _analyst(settings, services)),
+        ("clock", lambda: _clock(settings, services)),
+        ("workers", lambda: _workers(settings)),
+        ("lag", lambda: _lag(settings, services)),
+    ]
+
+
+def judge_python(version: tuple[int, ...]) -> Finding:
+    """Whether this Python is one that the platform is made for."""
+    shown = ".".join(map(str, version))
+    if SUPPORTED[0] <= version < SUPPORTED[1]:
+        return Finding("python", "ok", shown)
+    return Finding("python", "fail", shown, "use Python 3.11, 3.12 or 3.13")
+
+
+def judge_disk(free_bytes: int, place: str) -> Finding:
+    """Whether there is room for data to grow."""
+    detail = f"{free_bytes / GIBIBYTE:.1f} GiB free at {place}"
+    if free_bytes >= LOW_DISK_BYTES:
+        return Finding("disk", "ok", detail)
+    verdict: Verdict = "warn" if free_bytes >= NO_DISK_BYTES else "fail"
+    return Finding("disk", verdict, detail, "make room, or choose another directory with JOURNEYS_DATA_DIR")
+
+
+def judge_key(is_set: bool) -> Finding:
+    """Whether e-mail addresses and phone numbers can be hidden."""
+    if is_set:
+        return Finding("identifier key", "ok", "set")
+    advice = "set JOURNEYS_IDENTIFIER_KEY; without it touchpoints with an e-mail address or phone number are refused"
+    return Finding("identifier key", "warn", "not set", advice)
+
+
+def judge_skew(skew_seconds: float) -> Finding:
+    """Whether this machine and ClickHouse agree on the time."""
+    detail = f"ClickHouse is {abs(skew_seconds):.2f} s {'ahead' if skew_seconds > 0 else 'behind'}"
+    if abs(skew_seconds) <= SKEW_WARN_SECONDS:
+        return Finding("clock", "ok", detail)
+    verdict: Verdict = "warn" if abs(skew_seconds) <= SKEW_FAIL_SECONDS else "fail"
+    return Finding("clock", verdict, detail, "synchronise both clocks (NTP)")
+
+
+def judge_lag(before: int, after: int, seconds: float) -> Finding:
+    """Whether the group is caught up, or at least catching up."""
+    if after == 0:
+        return Finding("lag", "ok", "0 records")
+    detail = f"{after:,} records, {before:,} {seconds:.0f} s ago"
+    if after < before:
+        return Finding("lag", "ok", f"{detail}: catching up")
+    return Finding("lag", "warn", detail, "look into the worker's log; run more workers if this lasts")
+
+
+def _disk(settings: Settings) -> Finding:
+    place = settings.data_dir.absolute()
+    while not place.exists():
+        place = place.parent
+    return judge_disk(shutil.disk_usage(place).free, str(place))
+
+
+def _rules() -> Finding:
+    rules = load_rules()
+    return Finding("rules", "ok", ", ".join(f"{rule.id} v{rule.version}" for rule in rules))
+
+
+def _kafka(settings: Settings, services: Services) -> Finding:
+    read_positions(kafka_options(services, settings), settings.consumer_group)
+    return Finding("kafka", "ok", f"answers at {services.kafka}")
+
+
+def _topics(settings: Settings, services: Services) -> Finding:
+    partitions = check_topics(kafka_options(services, settings))
+    return Finding("topics", "ok", f"all there, {partitions} partitions")
+
+
+def _clickhouse(settings: Settings, services: Services) -> Finding:
+    return Finding("clickhouse", "ok", f"version {_ask(settings, services, 'SELECT version()')}")
+
+
+def _schema(settings: Settings, services: Services) -> Finding:
+    due = pending(clickhouse_client_options(services.clickhouse_url, settings))
+    if not due:
+        return Finding("schema", "ok", "up to date")
+    return Finding("schema", "fail", f"pending: {', '.join(each.name for each in due)}", "run `journeys migrate`")
+
+
+def _analyst(settings: Settings, services: Services) -> Finding:
+    _ask(settings, services, "SELECT count() FROM analytics.alerts", as_analyst=True)
+    try:
+        # Nothing would come of it even if it were allowed: the condition is never true.
+        _ask(settings, services, "ALTER TABLE journeys.alerts DELETE WHERE 0", as_analyst=True)
+    except Terminal:
+        return Finding("analyst", "ok", "reads analytics, cannot write")
+    if not services.clickhouse_is_local:
+        advice = "give analysts a user of their own that may SELECT on analytics.* only"
+        return Finding("analyst", "warn", "JOURNEYS_CLICKHOUSE names a user who may write, and sql uses it", advice)
+    return Finding("analyst", "fail", "may write", "delete clickhouse/users.xml in the data directory and start anew")
+
+
+def _clock(settings: Settings, services: Services) -> Finding:
+    clickhouse = open_clickhouse(services, settings)
+    try:
+        clickhouse.query("SELECT 1")
+        began = time.time()
+        theirs = clickhouse.query("SELECT toUnixTimestamp64Milli(now64(3))")[0][0] / 1000
+        return judge_skew(theirs - (began + time.time()) / 2)
+    finally:
+        clickhouse.close()
+
+
+def _workers(settings: Settings) -> Finding:
+    workers = find_workers(settings.data_dir)
+    silent = [worker for worker in workers if fetch_page(worker) is None]
+    if silent:
+        listed = ", ".join(f"{worker.pid} at {worker.metrics_url}" for worker in silent)
+        return Finding("workers", "fail", f"no answer from {listed}", "look into its log and start it again")
+    if not workers:
+        verdict: Verdict = "warn" if settings.kafka else "fail"
+        return Finding("workers", verdict, f"none on this machine ({settings.data_dir})", "run `journeys worker`")
+    return Finding("workers", "ok", f"{len(workers)} on this machine")
+
+
+def _lag(settings: Settings, services: Services) -> Finding:
+    def lag() -> int:
+        return sum(each.lag or 0 for each in read_positions(options, settings.consumer_group))
+
+    options = kafka_options(services, settings)
+    before = lag()
+    if not before:
+        return judge_lag(0, 0, 0.0)
+    time.sleep(LAG_LOOK_SECONDS)
+    return judge_lag(before, lag(), LAG_LOOK_SECONDS)
+
+
+def _ask(settings: Settings, services: Services, statement: str, *, as_analyst: bool = False) -> object:
+    clickhouse = open_clickhouse(services, settings, as_analyst=as_analyst)
+    try:
+        rows = clickhouse.query(statement)
+        return rows[0][0] if rows else None
+    finally:
+        clickhouse.close()

@@ -1,0 +1,49 @@
+"""Runs `journeys` as people do: as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = (sys.executable, "-m", "console.cli")
+
+
+def environment(**changed: str) -> dict[str, str]:
+    """This process's environment without settings of the platform."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("JOURNEYS_") and name not in ("KAFKA", "CLICKHOUSE", "FORCE_COLOR")
+    }
+    return {**kept, "PYTHONPATH": str(ROOT), **changed}
+
+
+def journeys(
+    *arguments: str, cwd: Path, stdin: str = "", seconds: float = 50, **changed: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=cwd, input=stdin, capture_output=True, text=True, timeout=seconds, env=environment(**changed),
+    )  # fmt: skip
+
+
+def one_line(text: str) -> str:
+    """The only line of an error output, which a person can read."""
+    lines = text.splitlines()
+    assert len(lines) == 1, text
+    assert "Traceback" not in text and "\x1b" not in text
+    return lines[0]
+
+
+def wait_until(is_true: Callable[[], bool], seconds: float = 40.0) -> None:
+    """Wait for something to happen; fail when it does not."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)

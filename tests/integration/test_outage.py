@@ -1,0 +1,23 @@
+"""ClickHouse away under load: the worker waits in its group with a bounded buffer, then nothing is lost or doubled."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import StartPlatform
+from tests.integration.expectations import GAP_ONLY, read_ecom
+from tests.integration.outage import CHUNK, LIMIT, SMALL_BUFFER, down, survive, suspended
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
+
+
+def test_a_hanging_database_stops_reading_and_nothing_else(start_platform: StartPlatform, tmp_path: Path) -> None:
+    platform = start_platform(**GAP_ONLY, **SMALL_BUFFER)
+    buffered = survive(platform, read_ecom(tmp_path)[:12_000], suspended(12), per_second=800)
+    assert LIMIT <= max(buffered) < LIMIT + CHUNK
+
+
+def test_a_database_that_is_gone_stops_reading_and_nothing_else(start_platform: StartPlatform, tmp_path: Path) -> None:
+    platform = start_platform(**GAP_ONLY, **SMALL_BUFFER)
+    buffered = survive(platform, read_ecom(tmp_path)[:9_000], down(6), per_second=800)
+    assert LIMIT <= max(buffered) < LIMIT + CHUNK

@@ -1,0 +1,163 @@
+"""A partition's worker without its shell: chunks in, flushes into memory, killed anywhere, started again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from schemas.topics import TOUCHPOINTS as TOPIC
+from sinks import tables
+from sinks.memory import MemoryWriter, Row
+from sinks.state_store import record_flush
+from sinks.tables import SEPARATOR, Table
+from streams.assignment import take_over
+from streams.customer import Policy
+from streams.records import Arrival, DecodedChunk, Wire
+from streams.rows import Rows
+from streams.touch import Touch
+from tests.streams.oracle import Expected
+
+GROUP = "journeys"
+Seen = tuple[str, Touch]
+"""(customer key, touch)"""
+
+
+def to_arrival(offset: int, customer: str, touch: Touch) -> Arrival:
+    """What the decoder would hand over."""
+    identifiers = dict([customer.split(":", 1)])
+    wire = Wire(touch.event_id, touch.source, touch.type, "", identifiers, touch.order_id, touch.case_id)
+    wire.store_id, wire.agent_id, wire.channel = touch.store_id, touch.agent_id, touch.channel
+    wire.properties = msgspec.Raw(b"{}")
+    return Arrival(offset, customer, wire, touch.occurred_ms, touch.received_ms, "discover", touch.details)
+
+
+class Life:
+    """One worker after another at partition 0 of 1; what they write stays in `writer`.
+
+    `log` is the topic: records before `flushed` are committed.
+    """
+
+    def __init__(self, policy: Policy, log: Sequence[Seen], hot_customers: int = 100) -> None:
+        self.policy = policy
+        self.log = log
+        self.hot_customers = hot_customers
+        self.writer = MemoryWriter()
+        self.rules = {rule.id: rule for rule in policy.rules}
+        self.flushed = 0
+        self.start()
+
+    def start(self) -> None:
+        """A new worker takes over and reads on from what was committed."""
+        self.partition = take_over(self.writer, GROUP, 0, 1, self.policy, "worker", self.hot_customers)
+        self.position = self.flushed
+
+    def process(self, records: int) -> None:
+        """Take the next chunk."""
+        chunk = self.log[self.position : self.position + records]
+        arrivals = [to_arrival(self.position + n, *seen) for n, seen in enumerate(chunk)]
+        self.position += len(chunk)
+        self.partition.process(DecodedChunk(TOPIC, 0, self.position, arrivals))
+
+    def flush(self, tables_written: int = 7) -> None:
+        """Write what is unwritten. With fewer than 7 tables the worker is killed before the others are written."""
+        rows = Rows()
+        origin = self.partition.gather(rows, self.rules, 0)
+        for table, columns in blocks(rows)[:tables_written]:
+            self.writer.insert(table, columns)
+        if tables_written < 7:
+            self.start()
+            return
+        progress = (0, origin.version >> 32, self.partition.flushes, self.partition.time_ms, {TOPIC: self.position})
+        record_flush(self.writer, GROUP, [progress], "worker")
+        self.flushed = self.position
+
+    def finish(self, now_ms: int) -> None:
+        """Take all that is left, let time pass, write everything."""
+        while self.position < len(self.log):
+            self.process(3)
+        self.partition.advance(now_ms)
+        while self.partition.is_unwritten:
+            self.flush()
+
+
+def blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
+    """Tables in the order in which a flush writes them."""
+    found: list[tuple[Table, Sequence[Sequence[Any]]]] = [(tables.TOUCHPOINTS, rows.touchpoints.columns)]
+    for table, values in (
+        (tables.JOURNEYS, rows.journeys),
+        (tables.PROMISES, rows.promises),
+        (tables.ALERTS, rows.alerts),
+        (tables.DEAD_LETTERS, rows.dead_letters),
+        (tables.CUSTOMER_STATE, rows.states),
+    ):
+        found.append((table, list(zip(*values, strict=True))))
+    return found
+
+
+def written(writer: MemoryWriter) -> Expected:
+    """What the tables show, in the oracle's form. A journey's members are the touchpoints between its ends."""
+    touchpoints = writer.latest(tables.TOUCHPOINTS)
+    return Expected(
+        frozenset(_journey(row, touchpoints) for row in writer.latest(tables.JOURNEYS)),
+        frozenset(_promise(row) for row in writer.latest(tables.PROMISES)),
+        frozenset(_episode(row) for row in writer.latest(tables.ALERTS) if row["status"] != "withdrawn"),
+    )
+
+
+def _journey(row: Row, touchpoints: Sequence[Row]) -> tuple[object, ...]:
+    members = [
+        f"{found['source']}/{found['event_id']}"
+        for found in touchpoints
+        if found["customer_id"] == row["customer_id"]
+        and row["started_at_ms"] <= found["occurred_at_ms"] <= row["ended_at_ms"]
+        and not found["late"]
+    ]
+    assert row["touchpoints"] == len(members), (row, members)
+    promises = tuple(row[f"promises_{status}"] for status in ("open", "kept", "late", "broken"))
+    names = ("customer_id", "journey_id", "started_at_ms", "ended_at_ms")
+    return (
+        *(row[name] for name in names),
+        tuple(sorted(members)),
+        row["status"],
+        row["outcome"],
+        promises,
+        row["friction"],
+    )
+
+
+def _promise(row: Row) -> tuple[object, ...]:
+    return tuple(row[name] for name in tables.PROMISES.columns[:10])
+
+
+def _episode(row: Row) -> tuple[object, ...]:
+    names = ("customer_id", "episode_id", "journey_id", "rule", "status", "subject", "opened_at_ms", "last_seen_at_ms")
+    evidence = tuple(row["evidence_joined"].split(SEPARATOR))
+    return (*(row[name] for name in names), row["resolved_at_ms"], row["actual"], evidence)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A chunk of so many records, then perhaps time passing, a flush, or a death (before the n-th table is written)."""
+
+    records: int
+    then: str = ""
+    amount: int = 0
+
+
+def live(life: Life, steps: Sequence[Step], now_ms: int) -> Expected:
+    """Go through the steps, then to the end; returns what the tables show."""
+    for step in steps:
+        life.process(step.records)
+        if step.then == "flush":
+            life.flush()
+        elif step.then == "die":
+            life.start()
+        elif step.then == "die while writing":
+            life.flush(step.amount)
+        elif step.then == "pass":
+            life.partition.advance(life.partition.time_ms + step.amount)
+    life.finish(max(now_ms, life.partition.time_ms))
+    return written(life.writer)

@@ -1,0 +1,126 @@
+"""What can change no more is forgotten, and nothing that was written is taken back for it."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sinks import tables
+from tests.streams.lives import Life, Seen, Step, live, written
+from tests.streams.oracle import HOUR_MS, Expected, expect
+from tests.streams.scenes import (
+    HOURS_AFTER,
+    RULES,
+    STEPS,
+    WITHOUT_PROMISES,
+    at,
+    deliveries,
+    limits,
+    nearly_ordered,
+    policy,
+    touch,
+    worlds,
+)
+
+LATENESS_HOURS = 4
+
+
+def outcome_of(data: st.DataObject, world: list[Seen], hold_open: bool) -> tuple[Expected, Expected]:
+    """What was written and what the oracle says, for arrivals that come at most the allowed lateness late."""
+    arrivals = data.draw(nearly_ordered(world, LATENESS_HOURS), label="arrivals")
+    hot = data.draw(st.sampled_from((0, 100)), label="hot customers")
+    life = Life(policy(LATENESS_HOURS, hold_open), arrivals, hot_customers=hot)
+    steps = [step for step in data.draw(STEPS, label="steps") if step.then != "pass"]
+    hours = data.draw(HOURS_AFTER, label="hours after")
+    found = live(life, steps, max(touch.occurred_ms for _, touch in world) + hours * HOUR_MS)
+    return found, expect(world, limits(hold_open), RULES, life.partition.time_ms)
+
+
+FEW = {"max_events": 8, "span_hours": 120, "versions": False}
+
+
+@given(data=st.data(), world=worlds(**FEW, themes=(WITHOUT_PROMISES,)))
+@settings(max_examples=200, deadline=None)
+def test_disorder_within_the_allowed_lateness_never_shows(data: st.DataObject, world: list[Seen]) -> None:
+    found, expected = outcome_of(data, world, True)
+    assert found == expected
+
+
+def stretches(results: Expected) -> set[tuple[object, ...]]:
+    """Journeys without what promises and friction say of them."""
+    return {row[:7] for row in results.journeys}
+
+
+def promises(results: Expected) -> set[tuple[object, ...]]:
+    """Promises without how they stand."""
+    return {row[:9] for row in results.promises}
+
+
+@given(data=st.data(), world=worlds(**FEW))
+@settings(max_examples=200, deadline=None)
+def test_with_promises_too_journeys_are_the_same(data: st.DataObject, world: list[Seen]) -> None:
+    found, expected = outcome_of(data, world, True)
+    assert stretches(found) == stretches(expected)
+    assert promises(found) == promises(expected)
+
+
+@given(world=worlds(**FEW), steps=STEPS, arrivals=st.data())
+@settings(max_examples=100, deadline=None)
+def test_late_touchpoints_are_kept_marked_and_change_nothing(
+    world: list[Seen], steps: list[Step], arrivals: st.DataObject
+) -> None:
+    life = Life(policy(LATENESS_HOURS), arrivals.draw(deliveries(world)))
+    before = live(life, steps, at(5000))
+    late = [("customer_id:A", touch("order_placed", 10, "late-1")), ("customer_id:Z", touch("delivered", 60, "late-2"))]
+    life.log = [*life.log, *late]
+    life.finish(at(5001))
+    assert written(life.writer) == before
+    kept = {row["event_id"]: row["late"] for row in life.writer.latest(tables.TOUCHPOINTS)}
+    assert (kept["late-1"], kept["late-2"]) == (1, 1)
+    assert {identity.event_id for _, identity in world} <= kept.keys()
+
+
+def late_ones(life: Life) -> set[tuple[str, str]]:
+    return {(row["customer_id"], row["event_id"]) for row in life.writer.latest(tables.TOUCHPOINTS) if row["late"]}
+
+
+@given(data=st.data(), world=worlds(**FEW))
+@settings(max_examples=200, deadline=None)
+def test_what_is_late_does_not_depend_on_chunks_or_deaths(data: st.DataObject, world: list[Seen]) -> None:
+    arrivals = data.draw(deliveries(world))
+    one, other = Life(policy(LATENESS_HOURS), arrivals), Life(policy(LATENESS_HOURS), arrivals, hot_customers=0)
+    steps = [step for step in data.draw(STEPS, label="steps") if step.then != "pass"]
+    found = stretches(live(one, [Step(len(arrivals))], at(200))), stretches(live(other, steps, at(200)))
+    assert found[0] == found[1]
+    assert late_ones(one) == late_ones(other)
+
+
+def kept(arrivals: Sequence[Seen], steps: Sequence[Step], now_ms: int) -> Life:
+    life = Life(policy(LATENESS_HOURS), arrivals)
+    live(life, steps, now_ms)
+    return life
+
+
+def test_who_is_forgotten_and_comes_back_before_the_flush_is_stored() -> None:
+    life = kept([("customer_id:A", touch("page_viewed", 0, "e0"))], [Step(1, "flush")], at(15))
+    life.partition.advance(at(100))
+    assert life.partition.open_customers == 0
+    life.log = [*life.log, ("customer_id:A", touch("page_viewed", 100, "e1"))]
+    life.finish(at(100))
+    life.start()
+    assert life.partition.open_customers == 1
+
+
+@pytest.mark.parametrize(("hours", "plus_ms", "is_late"), [(12, 0, False), (12, 1, True)])
+def test_the_allowed_lateness_begins_when_the_journey_closes(hours: int, plus_ms: int, is_late: bool) -> None:
+    first = ("customer_id:A", touch("page_viewed", 2, "e0"))
+    clock = ("customer_id:B", touch("page_viewed", 2 + hours, "e1", plus_ms=plus_ms))
+    second = ("customer_id:A", touch("page_viewed", 1, "e2"))
+    assert late_ones(kept([first, clock, second], [], at(20))) == ({("A", "e2")} if is_late else set())
+
+
+def test_a_closed_customer_leaves_no_state() -> None:
+    life = kept([("customer_id:A", touch("contact_started", 0, "e0", order_id="O-1"))], [Step(1, "flush")], at(1000))
+    assert life.writer.latest(tables.CUSTOMER_STATE) == []
+    assert [row["status"] for row in life.writer.latest(tables.JOURNEYS)] == ["closed"]
