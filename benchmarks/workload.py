@@ -33,7 +33,11 @@ _TYPES = {
 
 
 def _properties(rng: random.Random, kind: str) -> dict[str, Any]:
-    common = {"campaign": rng.choice(("spring", "brand", "none")), "device": rng.choice(("ios", "android", "desktop"))}
+    common = {
+        "campaign": rng.choice(("spring", "brand", "none")),
+        "device": rng.choice(("ios", "android", "desktop")),
+        "app_version": f"8.{rng.randrange(10, 40)}",
+    }
     match kind:
         case "page_viewed":
             typed: dict[str, Any] = {"url": f"/catalog/{rng.randrange(400)}/item-{rng.randrange(90_000):05d}"}

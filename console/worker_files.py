@@ -12,7 +12,7 @@ import psutil
 
 from console.metrics_page import Samples, parse_metrics
 
-TIMEOUT_SECONDS = 2.0
+TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)

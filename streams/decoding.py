@@ -1,8 +1,8 @@
 """Decoding: a chunk of records into arrivals and refusals.
 
 The fast path reads the envelope with msgspec and accepts only what it is sure that the contract (`schemas.wire`)
-accepts too, with the same values; whatever it is not sure of goes through the contract, one record at a time. One exception:
-where `properties` is there twice, the fast path looks only at the last, which is the one that counts.
+accepts too, with the same values; whatever it is not sure of goes through the contract, one record at a time. One
+exception: where `properties` is there twice, the fast path looks only at the last, which is the one that counts.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from schemas.identifiers import (
     Pseudonymiser,
     is_clean_text,
     is_placeholder,
+    is_pseudonym,
     record_key,
     strongest,
 )
@@ -70,8 +71,8 @@ class Decoder:
         for record, wire, occurred_ms in zip(records, wires, times, strict=True):
             arrival = None
             if wire is not None and occurred_ms is not None and occurred_ms <= latest:
-                if earliest <= occurred_ms or (occurred_ms >= EARLIEST_MS and _is_replayed(record)):
-                    arrival = self._accept(record, wire, occurred_ms)
+                is_in_time = occurred_ms >= earliest or (occurred_ms >= EARLIEST_MS and _is_replayed(record))
+                arrival = self._accept(record, wire, occurred_ms) if is_in_time else None
             if arrival is not None:
                 arrivals.append(arrival)
             else:
@@ -104,10 +105,13 @@ class Decoder:
             if value is not None:
                 key = self._keys.get(value)
                 return key if key is not None else self._remember(value)
-        if not identifiers.keys() <= _PLAIN_KINDS:
+        if not identifiers.keys() <= _KINDS:
             return None
-        if not all(is_clean_text(value) and not is_placeholder(value) for value in identifiers.values()):
-            return None
+        for kind, value in identifiers.items():
+            if not is_clean_text(value) or is_placeholder(value):
+                return None
+            if kind in PERSONAL_KINDS and not is_pseudonym(value):
+                return None
         return record_key(*strongest(identifiers)) if identifiers else None
 
     def _remember(self, value: str) -> str | None:
@@ -150,7 +154,7 @@ class Decoder:
         return Arrival(record.offset, key, wire, occurred_ms, received_ms, entry.stage, details, sent_ms, original_ms)
 
     def _hide(self, identifiers: dict[str, str]) -> dict[str, str]:
-        if not identifiers.keys() & PERSONAL_KINDS:
+        if all(is_pseudonym(identifiers[kind]) for kind in PERSONAL_KINDS & identifiers.keys()):
             return identifiers
         if self._door.pseudonymiser is None:
             raise Undecodable("invalid_identifier", "e-mail or phone came, but no identifier_key is set to hide them")
@@ -160,7 +164,7 @@ class Decoder:
             raise Undecodable("invalid_identifier", str(error)) from error
 
 
-_PLAIN_KINDS = frozenset(KINDS) - PERSONAL_KINDS
+_KINDS = frozenset(KINDS)
 
 
 def _decode_wires(records: Sequence[Record]) -> list[Wire | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from faust.types import TP
@@ -22,6 +22,9 @@ from sinks.tables import Table
 from sinks.writer import Writer, retry
 from streams.rows import Rows
 
+OCCURRED = tables.TOUCHPOINTS.columns.index("occurred_at_ms")
+RECEIVED = tables.TOUCHPOINTS.columns.index("received_at_ms")
+
 
 @dataclass(frozen=True, slots=True)
 class Flush:
@@ -30,7 +33,16 @@ class Flush:
     rows: Rows
     progress: tuple[Progress, ...]
     positions: dict[TP, int]
-    occurred_ms: Sequence[int] = field(default_factory=list)
+
+    @property
+    def occurred_ms(self) -> Sequence[int]:
+        """When its touchpoints happened."""
+        return self.rows.touchpoints.columns[OCCURRED]
+
+    @property
+    def received_ms(self) -> Sequence[int]:
+        """When they reached the door, in the same order."""
+        return self.rows.touchpoints.columns[RECEIVED]
 
     @property
     def row_count(self) -> int:

@@ -39,6 +39,10 @@ TOPICS = (TOUCHPOINTS, TOUCHPOINTS_REKEYED)
 TICK_SECONDS = 0.2
 REVOKE_SECONDS = 5.0
 STOP_SECONDS = 20.0
+LIVE_WITHIN_MS = 60_000
+"""A touchpoint that reached the door later than this after it happened is history, and says nothing about our speed."""
+LIVE_CAUSE_MS = 600_000
+"""Likewise an alert about what happened longer ago than this."""
 
 
 class Pipeline:
@@ -165,7 +169,7 @@ class Pipeline:
             sent = await self._outbox.send(FRICTION_ALERTS, state.episode_id.encode(), value)
             self._metrics.alerts.labels(state.rule, state.status).inc()
             caused_ms = state.opened_ms if state.status == "open" else state.last_seen_ms
-            if 0 <= now_ms - caused_ms < self._configuration.live_within_ms and self._is_live(partition, now_ms):
+            if 0 <= now_ms - caused_ms <= LIVE_CAUSE_MS:
                 sent.add_done_callback(lambda _, caused=caused_ms: self._observe_alert(caused))  # type: ignore[misc]
 
     def _observe_alert(self, caused_ms: int) -> None:
@@ -242,7 +246,7 @@ class Pipeline:
         rows.dead_letters, self._dead_letters = self._dead_letters, []
         positions, self._uncommitted = self._uncommitted, {}
         self._flush_wanted.clear()
-        return Flush(rows, tuple(progress), positions, rows.touchpoints.columns[1])
+        return Flush(rows, tuple(progress), positions)
 
     def _note_wait(self, error: Transient, attempt: int, seconds: float) -> None:
         self._metrics.retries.inc()
@@ -254,7 +258,11 @@ class Pipeline:
         metrics.flushes.inc()
         metrics.last_progress.set_to_current_time()
         metrics.open_customers.set(sum(partition.open_customers for partition in self._partitions.values()))
-        live = [(now_ms - ms) / 1000 for ms in flush.occurred_ms if now_ms - ms <= self._configuration.live_within_ms]
+        live = [
+            (now_ms - occurred_ms) / 1000
+            for occurred_ms, received_ms in zip(flush.occurred_ms, flush.received_ms, strict=True)
+            if received_ms - occurred_ms <= LIVE_WITHIN_MS
+        ]
         if live:
             metrics.event_to_queryable.observe(live)
 

@@ -182,7 +182,7 @@ class PromiseBook:
         return promise
 
     def give_up(self) -> None:
-        """Let nothing that comes later concern what is owed now: the journeys that could be held open for it are over."""
+        """Let nothing that comes later concern what is owed now: the journeys it could hold open are over."""
         self._owed.clear()
 
     def _open(self, owed: dict[str, Promise], kind: PromiseKind, subject: str, touch: Touch, due_ms: int) -> Promise:

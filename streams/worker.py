@@ -65,12 +65,15 @@ def run_worker(settings: Settings, connections: Connections) -> NoReturn:
         runner = Runner(app, settings, connections, Metrics(registry))
         app.opening = runner.start
         runner.wire()
-        app.Worker(loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True).execute_from_commandline()
+        worker = app.Worker(loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+        # It writes cursor codes even where no terminal is.
+        worker.spinner = None
+        worker.execute_from_commandline()
     sys.exit(0)
 
 
 def tune_garbage_collection() -> None:
-    """Look for cycles rarely: customers and touches form none, and walking all of them again and again costs a third."""
+    """Look for cycles rarely: customers and touches form none, and walking all of them costs a third of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, 50, 1_000)

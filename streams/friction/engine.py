@@ -28,7 +28,10 @@ def detect(
     """A pure function of the customer's signals (in order), promises and the time. Costs grow with the signals."""
     findings: dict[str, Finding] = {}
     due_ms = FOREVER_MS
+    types = {touch.type for touch in signals}
     for rule in rules:
+        if not (promises if rule.deadline is not None else types & rule.triggers):
+            continue
         match rule.primitive:
             case "wait":
                 found, changes_ms = find_waits(rule, signals, now_ms)

@@ -38,7 +38,10 @@ def find_waits(rule: Rule, signals: Sequence[Touch], now_ms: int) -> tuple[list[
     found: list[Finding] = []
     due_ms = FOREVER_MS
     assert rule.wait is not None
+    types = {touch.type for touch in signals}
     for case in rule.wait.cases:
+        if case.begins not in types:
+            continue
         for began, ended in pair_waits(case, signals):
             finding, changes_ms = _judge(rule, case, began, ended, now_ms)
             due_ms = min(due_ms, changes_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -145,6 +146,13 @@ class Rule(_Part):
                     f"primitive is {self.primitive!r}: give the key {self.primitive!r} and no other primitive"
                 )
         return self
+
+    @cached_property
+    def triggers(self) -> frozenset[str]:
+        """The types without which it finds nothing; empty for a rule about promises."""
+        if self.repeat is not None:
+            return frozenset({self.repeat.type})
+        return frozenset(case.begins for case in self.wait.cases) if self.wait is not None else frozenset()
 
     @property
     def lookback(self) -> timedelta:

@@ -120,7 +120,7 @@ class WorkerProcess:
 class Platform:
     """Stack, topics and tables under `directory`, all of one test's own. A context manager.
 
-    `settings` are the workers' (`journey_gap="30m"`). When the block ends with an error the workers' logs are printed.
+    `settings` are the workers' (`journey_gap="30m"`). At its end the ends of the workers' logs are printed.
     """
 
     directory: Path
@@ -152,9 +152,9 @@ class Platform:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            for worker in self.workers:
-                print(worker.last_log_lines())
+        # pytest shows what is printed only where a test has failed.
+        for worker in self.workers:
+            print(worker.last_log_lines())
         self._opened.close()
 
     def _kill_workers(self) -> None:
@@ -225,10 +225,16 @@ class Platform:
         }
 
     def commit(self, positions: Mapping[tuple[str, int], int]) -> None:
-        """Commit positions in the group's name; it must have no living member."""
+        """Commit positions in the group's name, as a member of it, once no other is left."""
         offsets = {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in positions.items()}
         with self._consumer(GROUP) as consumer:
-            consumer.assign(list(offsets))
+            consumer.subscribe(sorted({place.topic for place in offsets}))
+
+            def is_assigned() -> bool:
+                consumer.poll(timeout_ms=100)
+                return offsets.keys() <= consumer.assignment()
+
+            wait_until(is_assigned, "the group to be ours")
             consumer.commit(offsets)
 
     def lag(self) -> int:
@@ -263,7 +269,7 @@ class Platform:
     def _consumer(self, group: str | None = None) -> Iterator[Any]:
         consumer = KafkaConsumer(
             **self.kafka_options, group_id=group, enable_auto_commit=False, metrics_enabled=False,
-            fetch_max_wait_ms=100, max_partition_fetch_bytes=16 << 20,
+            fetch_max_wait_ms=100, max_partition_fetch_bytes=16 << 20, session_timeout_ms=6_000,
         )  # fmt: skip
         try:
             yield consumer

@@ -1,4 +1,4 @@
-"""What must come out for a set of touchpoints, in plain, slow lines: written from the definitions, not from the worker's code."""
+"""What must come out for a set of touchpoints: plain, slow lines from the definitions, not from the worker's code."""
 
 from __future__ import annotations
 
@@ -349,9 +349,7 @@ def deadlines(rule: str, made: Sequence[Owed], now: int) -> list[Found]:
         seen = settled if settled is not None else max(opened, due + overdue)
         status = "open" if settled is None else "resolved"
         evidence = references([owed.opening, *([owed.settling] if owed.settling else [])])
-        found.append(
-            (rule, owed.opening, status, owed.subject, opened, seen, settled or 0, overdue / 1000, evidence)
-        )
+        found.append((rule, owed.opening, status, owed.subject, opened, seen, settled or 0, overdue / 1000, evidence))
     return found
 
 

@@ -78,7 +78,8 @@ def touches(draw: st.DrawFn, event_id: str, span_hours: int = 48, types: tuple[s
     """One touch with all that its type may say."""
     kind = draw(st.sampled_from(types))
     hours = draw(st.integers(0, span_hours))
-    touch = Touch(at(hours, draw(st.sampled_from((0, 0, 1)))), draw(st.sampled_from(("web", "store"))), event_id, kind, 0)
+    moment, source = at(hours, draw(st.sampled_from((0, 0, 1)))), draw(st.sampled_from(("web", "store")))
+    touch = Touch(moment, source, event_id, kind, 0)
     subject = draw(st.sampled_from(SUBJECTS))
     details: dict[str, Any] | None = None
     if kind.startswith(("contact", "callback")):
@@ -147,7 +148,8 @@ HOURS_AFTER = st.integers(0, 24) | st.sampled_from((8, 20, 60, 2000))
 def nearly_ordered(draw: st.DrawFn, seen: list[Seen], disorder_hours: int) -> list[Seen]:
     """By time, but for touchpoints that come up to so many hours late; some come again, soon or after everything."""
     late = [draw(st.integers(0, disorder_hours)) * HOUR_MS for _ in seen]
-    ordered = [one for _, one in sorted(zip(late, seen, strict=True), key=lambda pair: pair[0] + pair[1][1].occurred_ms)]
+    arrived = [touch.occurred_ms + delay for (_, touch), delay in zip(seen, late, strict=True)]
+    ordered = [seen[index] for index in sorted(range(len(seen)), key=arrived.__getitem__)]
     return ordered + draw(st.lists(st.sampled_from(seen), max_size=2))
 
 

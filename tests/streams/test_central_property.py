@@ -1,13 +1,16 @@
 """The result is a function of the set of touchpoints: not of their order, repetition, chunks, or of who died when."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.customer import Policy
-from tests.streams.lives import Life, Seen, Step, live
+from tests.streams.lives import Life, Seen, live
 from tests.streams.oracle import HOUR_MS, expect
 from tests.streams.scenes import HOURS_AFTER, RULES, STEPS, deliveries, limits, policy, worlds
 
+# A failure is worth the time that it takes to find the smallest one.
+pytestmark = pytest.mark.timeout(300)
 COVERING_HOURS = 1000
 
 

@@ -13,6 +13,7 @@ from tests.streams.scenes import (
     HOURS_AFTER,
     RULES,
     STEPS,
+    THEMES,
     WITHOUT_PROMISES,
     at,
     deliveries,
@@ -23,6 +24,8 @@ from tests.streams.scenes import (
     worlds,
 )
 
+# A failure is worth the time that it takes to find the smallest one.
+pytestmark = pytest.mark.timeout(300)
 LATENESS_HOURS = 4
 
 
@@ -37,10 +40,11 @@ def outcome_of(data: st.DataObject, world: list[Seen], hold_open: bool) -> tuple
     return found, expect(world, limits(hold_open), RULES, life.partition.time_ms)
 
 
-FEW = {"max_events": 8, "span_hours": 120, "versions": False}
+def few(themes: tuple[tuple[str, ...], ...] = THEMES) -> st.SearchStrategy[list[Seen]]:
+    return worlds(max_events=8, span_hours=120, versions=False, themes=themes)
 
 
-@given(data=st.data(), world=worlds(**FEW, themes=(WITHOUT_PROMISES,)))
+@given(data=st.data(), world=few((WITHOUT_PROMISES,)))
 @settings(max_examples=200, deadline=None)
 def test_disorder_within_the_allowed_lateness_never_shows(data: st.DataObject, world: list[Seen]) -> None:
     found, expected = outcome_of(data, world, True)
@@ -57,7 +61,7 @@ def promises(results: Expected) -> set[tuple[object, ...]]:
     return {row[:9] for row in results.promises}
 
 
-@given(data=st.data(), world=worlds(**FEW))
+@given(data=st.data(), world=few())
 @settings(max_examples=200, deadline=None)
 def test_with_promises_too_journeys_are_the_same(data: st.DataObject, world: list[Seen]) -> None:
     found, expected = outcome_of(data, world, True)
@@ -65,7 +69,7 @@ def test_with_promises_too_journeys_are_the_same(data: st.DataObject, world: lis
     assert promises(found) == promises(expected)
 
 
-@given(world=worlds(**FEW), steps=STEPS, arrivals=st.data())
+@given(world=few(), steps=STEPS, arrivals=st.data())
 @settings(max_examples=100, deadline=None)
 def test_late_touchpoints_are_kept_marked_and_change_nothing(
     world: list[Seen], steps: list[Step], arrivals: st.DataObject
@@ -85,7 +89,7 @@ def late_ones(life: Life) -> set[tuple[str, str]]:
     return {(row["customer_id"], row["event_id"]) for row in life.writer.latest(tables.TOUCHPOINTS) if row["late"]}
 
 
-@given(data=st.data(), world=worlds(**FEW))
+@given(data=st.data(), world=few())
 @settings(max_examples=200, deadline=None)
 def test_what_is_late_does_not_depend_on_chunks_or_deaths(data: st.DataObject, world: list[Seen]) -> None:
     arrivals = data.draw(deliveries(world))

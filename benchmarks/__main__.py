@@ -1,0 +1,74 @@
+"""`python -m benchmarks`: run some or all benchmarks, print a line for each figure, keep the figures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from benchmarks import latency, memory, restore, throughput
+from benchmarks.figures import Figure, describe_run, keep_run
+from benchmarks.ground import BenchmarkFailed, Report, show_progress
+from schemas.errors import JourneysError
+
+EPILOG = """Examples:
+
+python -m benchmarks
+
+python -m benchmarks throughput latency
+
+python -m benchmarks throughput --count 40000 --json"""
+
+
+class Name(StrEnum):
+    """The benchmarks, in the order in which they run."""
+
+    THROUGHPUT = "throughput"
+    RESTORE = "restore"
+    MEMORY = "memory"
+    LATENCY = "latency"
+
+
+BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
+    Name.THROUGHPUT: throughput.measure,
+    Name.RESTORE: restore.measure,
+    Name.MEMORY: memory.measure,
+    Name.LATENCY: latency.measure,
+}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command(epilog=EPILOG)
+def run(
+    names: Annotated[list[Name] | None, typer.Argument(help="which ones; none: all", show_default=False)] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=100, help="touchpoints (throughput, latency) or customers (restore, memory); smaller is rough"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print each benchmark as one line of JSON")] = False,
+) -> None:
+    """Measure the platform on this machine, each benchmark on a fresh local stack in a temporary directory.
+
+    Prints `name value unit (ratio× reference)` and appends the same to benchmarks/results. Ends with 1 when something
+    could not be measured, because it failed or its result was wrong.
+    """
+    for name in [each for each in Name if not names or each in names]:
+        try:
+            with show_progress() as report:
+                figures = BENCHMARKS[name](count, report)
+        except (BenchmarkFailed, JourneysError) as error:
+            print(f"benchmarks: {name}: {' '.join(str(error).split())}", file=sys.stderr)
+            raise typer.Exit(1) from error
+        kept = describe_run(name, figures)
+        keep_run(kept)
+        for line in [json.dumps(kept, ensure_ascii=False)] if as_json else map(str, figures):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks")

@@ -1,0 +1,54 @@
+"""The worker under measurement, seen from outside: its metrics page, its processor time, its memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+from console.metrics_page import Samples, parse_metrics
+
+
+class Worker:
+    """A running worker process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], data_directory: Path, log: Path) -> None:
+        self._process = process
+        self._note = data_directory / "workers" / f"{process.pid}.json"
+        self._log = log
+        self._url = ""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    @property
+    def last_words(self) -> str:
+        """The last line of its log."""
+        lines = self._log.read_text("utf-8", "replace").splitlines()
+        return lines[-1] if lines else ""
+
+    def metrics(self) -> Samples:
+        """What its page says now; no samples while it serves none."""
+        try:
+            self._url = self._url or json.loads(self._note.read_text("utf-8"))["metrics_url"]
+            with urllib.request.urlopen(self._url, timeout=10) as answer:
+                return parse_metrics([answer.read().decode()])
+        except (OSError, ValueError):
+            return Samples({})
+
+    def cpu_seconds(self) -> float:
+        """Processor time so far, of all its threads."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def peak_rss_bytes(self) -> int:
+        """The most memory it has had resident. Linux only."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
