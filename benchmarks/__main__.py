@@ -48,7 +48,9 @@ def run(
     names: Annotated[list[Name] | None, typer.Argument(help="which ones; none: all", show_default=False)] = None,
     count: Annotated[
         int | None,
-        typer.Option(min=100, help="touchpoints (throughput, latency) or customers (restore, memory); smaller is rough"),
+        typer.Option(
+            min=100, help="touchpoints (throughput, latency) or customers (restore, memory); smaller is rough"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print each benchmark as one line of JSON")] = False,
 ) -> None:

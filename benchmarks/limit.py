@@ -1,7 +1,8 @@
 """The limit: a bare loop that does the least that could be called the job, and keeps nothing durable.
 
-confluent-kafka consume, msgspec typed parse, repeated ids among the last 16 dropped, sessions by a 30-minute gap in a dict
-(the newest three of a customer; a late touchpoint may join two), one JSON row per changed session and batch, thrown away.
+confluent-kafka consume, msgspec typed parse, repeated ids among the last 16 dropped, sessions by a 30-minute gap in a
+dict (the newest three of a customer; a late touchpoint may join two), one JSON row per changed session and batch, thrown
+away.
 One process, no group, no output. `python -m benchmarks.limit SERVERS PARTITIONS COUNT` prints records per second.
 """
 

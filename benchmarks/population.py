@@ -38,7 +38,7 @@ class Record(NamedTuple):
 
 def configuration() -> Configuration:
     """What a worker with default settings runs with."""
-    return Configuration.of(Settings(), load_rules())
+    return Configuration.of(Settings.model_validate({}), load_rules())
 
 
 def customers_of(number: int, partitions: int, count: int) -> Iterator[str]:
@@ -58,17 +58,14 @@ class Population:
         self._began_ms = time.time_ns() // 1_000_000 - 3_600_000
         self._offset = 0
         self._templates = _read_templates()
-        self._chunk_records = Settings().chunk_records
-        self.partition = Partition(
-            number, partitions, self._configuration.policy, EPOCH, hot_customers=hot_customers
-        )
+        self._chunk_records = Settings.model_validate({}).chunk_records
+        self.partition = Partition(number, partitions, self._configuration.policy, EPOCH, hot_customers=hot_customers)
 
-    def add(self, names: Sequence[str], touchpoints: int) -> Rows:
-        """Bring `touchpoints` for each customer; returns what a flush would write of them."""
+    def bring(self, names: Sequence[str], touchpoints: int) -> None:
+        """Process `touchpoints` for each customer."""
         step = max(1, self._chunk_records // touchpoints)
         for start in range(0, len(names), step):
             self._process(names[start : start + step], touchpoints)
-        return self.gather()
 
     def gather(self) -> Rows:
         """What a flush would write now."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 from benchmarks.figures import Figure, at_least, at_most
 from benchmarks.ground import GROUP, PARTITIONS, BenchmarkFailed, Ground, Report
-from benchmarks.memory import CUSTOMERS, FEW_TOUCHPOINTS, WANTED_BYTES, in_fresh_process, read_rss_bytes
+from benchmarks.memory import CUSTOMERS, FEW_TOUCHPOINTS, WANTED_BYTES, fresh_processes, read_rss_bytes
 from benchmarks.population import EPOCH, Population, configuration, customers_of, in_blocks
 from schemas.settings import Settings
 from schemas.topics import TOUCHPOINTS
@@ -30,11 +28,12 @@ def measure(count: int | None, report: Report) -> list[Figure]:
     each = max(1, (count or CUSTOMERS) // PARTITIONS)
     with Ground() as ground:
         report(f"storing {each * PARTITIONS:,} customers; this takes minutes")
-        with ProcessPoolExecutor(2, get_context("spawn")) as processes:
-            list(processes.map(_store, *zip(*[(ground.clickhouse_options, n, each) for n in range(PARTITIONS)], strict=True)))
-        report("taking over")
-        restored = in_fresh_process(_take_over_all, ground.clickhouse_options)
-    opened, seconds, grown_bytes = restored
+        with fresh_processes() as processes:
+            stored = [processes.submit(_store, ground.clickhouse_options, n, each) for n in range(PARTITIONS)]
+            for future in stored:
+                future.result()
+            report("taking over")
+            opened, seconds, grown_bytes = processes.submit(_take_over_all, ground.clickhouse_options).result()
     if opened != each * PARTITIONS:
         raise BenchmarkFailed(f"{opened} customers were restored, not {each * PARTITIONS}")
     return [
@@ -50,26 +49,28 @@ def _store(options: Mapping[str, Any], number: int, customers: int) -> None:
     population = Population(number, PARTITIONS, hot_customers=0)
     again: list[str] = []
     for names in in_blocks(customers_of(number, PARTITIONS, customers)):
-        _write(writer, population, names, FEW_TOUCHPOINTS - REWRITES if False else FEW_TOUCHPOINTS)
-        again += names[: int(len(names) * REWRITTEN_SHARE)]
+        changing = names[: int(len(names) * REWRITTEN_SHARE)]
+        population.bring(changing, FEW_TOUCHPOINTS - REWRITES)
+        population.bring(names[len(changing) :], FEW_TOUCHPOINTS)
+        _write(writer, population)
+        again += changing
     for _ in range(REWRITES):
-        for names in in_blocks(iter(again)):
-            _write(writer, population, names, 1)
+        population.bring(again, 1)
+        _write(writer, population)
     partition = population.partition
     progress = (number, EPOCH, partition.flushes, partition.time_ms, {TOUCHPOINTS: 1})
     record_flush(writer, GROUP, [progress], "benchmark")
     writer.close()
 
 
-def _write(writer: ClickHouseWriter, population: Population, names: list[str], touchpoints: int) -> None:
-    rows = population.add(names, touchpoints)
-    writer.insert(CUSTOMER_STATE, list(zip(*rows.states, strict=True)))
+def _write(writer: ClickHouseWriter, population: Population) -> None:
+    writer.insert(CUSTOMER_STATE, list(zip(*population.gather().states, strict=True)))
 
 
 def _take_over_all(options: Mapping[str, Any]) -> tuple[int, list[float], int]:
     """(customers, seconds of each partition, growth of resident memory in bytes)."""
     writer = ClickHouseWriter(options)
-    policy, hot_customers = configuration().policy, Settings().hot_customers
+    policy, hot_customers = configuration().policy, Settings.model_validate({}).hot_customers
     tune_garbage_collection()
     before = read_rss_bytes()
     partitions, seconds = [], []

@@ -1,7 +1,7 @@
 """The workload: 400,000 touchpoints of about 300 bytes for 20,000 customers, 2 % late, 1 % repeated; seed 7.
 
-24 hours of event time; arrival order is event time except for touchpoints delayed by 1 to 45 minutes. A repeat arrives up to
-ten minutes after the first. Types are the catalogue's, with the properties that they require.
+24 hours of event time; arrival order is event time except for touchpoints delayed by 1 to 45 minutes. A repeat arrives
+up to ten minutes after the first. Types are the catalogue's, with the properties that they require.
 """
 
 from __future__ import annotations

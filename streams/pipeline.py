@@ -19,6 +19,7 @@ import faust
 from faust.types import TP
 
 from schemas.errors import Transient
+from schemas.moments import format_epoch_ms
 from schemas.settings import Settings
 from schemas.topics import DEAD_LETTERS, FRICTION_ALERTS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from sinks.writer import Writer, retry
@@ -41,6 +42,7 @@ REVOKE_SECONDS = 5.0
 STOP_SECONDS = 20.0
 LIVE_WITHIN_MS = 60_000
 """A touchpoint that reached the door later than this after it happened is history, and says nothing about our speed."""
+MANY_LATE = 100
 LIVE_CAUSE_MS = 600_000
 """Likewise an alert about what happened longer ago than this."""
 
@@ -133,6 +135,12 @@ class Pipeline:
         self, partition: Partition, chunk: DecodedChunk, outcome: Outcome, records: list[Record], now_ms: int
     ) -> None:
         self._count(outcome)
+        late, taken = outcome.late.total(), outcome.accepted.total()
+        if late > taken / 2 and late >= MANY_LATE:
+            self._app.logger.warning(
+                "%d of %d touchpoints are late for partition %d, whose time is %s: history that is replayed after newer "
+                "touchpoints joins no journey", late, taken, partition.number, format_epoch_ms(partition.time_ms),
+            )  # fmt: skip
         for refusal in chunk.refusals:
             self._metrics.dead_letters.labels(refusal.reason).inc()
             self._dead_letters.append(dead_letter_row(chunk.topic, chunk.partition, refusal, STEP, now_ms))

@@ -52,7 +52,7 @@ journeys demo
 
 journeys demo --once --seed 7
 
-journeys --data-dir /tmp/shop demo --customers 20000"""
+journeys --data-dir shop demo --customers 20000"""
 
 
 def register(app: typer.Typer) -> None:

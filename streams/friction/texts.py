@@ -27,7 +27,12 @@ def format_duration(seconds: float, language: Language) -> str:
     raise AssertionError("the smallest unit fits everything")
 
 
+_JUST_LATE: dict[Language, str] = {"en": "less than 1 h", "he": "פחות משעה"}
+
+
 def _amounts(rule: Rule, state: EpisodeState, language: Language) -> tuple[str, str]:
+    if state.promised_ms is not None and state.resolved_ms is None and not state.actual:
+        return _JUST_LATE[language], ""
     if state.unit == "seconds":
         return format_duration(state.actual, language), format_duration(state.threshold, language)
     window = rule.repeat.within.total_seconds() if rule.repeat else 0

@@ -1,4 +1,4 @@
-"""A whole platform in a directory: local stack, topics, tables, workers as processes that can be killed, and a look at it all."""
+"""A whole platform in a directory: local stack, topics, tables, and workers as processes that can be killed."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ class Platform:
 
             def is_assigned() -> bool:
                 consumer.poll(timeout_ms=100)
-                return offsets.keys() <= consumer.assignment()
+                return bool(offsets.keys() <= consumer.assignment())
 
             wait_until(is_assigned, "the group to be ours")
             consumer.commit(offsets)

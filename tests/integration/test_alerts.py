@@ -119,7 +119,9 @@ class Alerts:
 
 def as_row(episode: Episode) -> tuple[Any, ...]:
     body = json.loads(episode.model_dump_json())
-    times = [body[name] and to_epoch_ms(check_moment(body[name])) for name in ("opened_at", "last_seen_at", "resolved_at")]
+    times = [
+        body[name] and to_epoch_ms(check_moment(body[name])) for name in ("opened_at", "last_seen_at", "resolved_at")
+    ]
     named = ("rule", "rule_version", "severity", "status", "customer_id", "journey_id", "subject", "store_id")
     texts = [body[field][language] for field in ("title", "reason", "advice") for language in ("en", "he")]
     evidence = tuple(body["evidence"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -33,7 +34,7 @@ GROUP = "journeys"
 NOW_MS = 1_790_000_000_000
 MINUTE_MS = 60_000
 WRITTEN = (tables.TOUCHPOINTS, tables.JOURNEYS, tables.PROMISES, tables.ALERTS, tables.CUSTOMER_STATE)
-CONFIGURATION = Configuration.of(Settings(journey_gap="30m", journey_max_gap="90d"), load_rules())
+CONFIGURATION = Configuration.of(Settings(journey_gap=timedelta(minutes=30)), load_rules())
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def records() -> list[Read]:
     return [Read(next(offsets), record.key, record.value) for record in life]
 
 
-def show(writer: ClickHouseWriter) -> dict[str, list[tuple[Any, ...]]]:
+def show(writer: ClickHouseWriter) -> dict[str, list[str]]:
     """What analysts see, but for when and by which flush it was written."""
     questions = {
         "touchpoints": "SELECT customer_id, source, event_id, late, journey_id FROM analytics.touchpoints",
@@ -147,7 +148,7 @@ def show(writer: ClickHouseWriter) -> dict[str, list[tuple[Any, ...]]]:
         "promises": "SELECT * FROM analytics.promises",
         "alerts": "SELECT * EXCEPT detected_at FROM analytics.alerts WHERE status != 'withdrawn'",
     }
-    return {name: sorted(map(str, writer.query(question))) for name, question in questions.items()}  # type: ignore[misc]
+    return {name: sorted(str(row) for row in writer.query(question)) for name, question in questions.items()}
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +170,7 @@ def clickhouse(server: ClickHouseWriter) -> ClickHouseWriter:
 
 
 @pytest.fixture(scope="module")
-def clean_run(server: ClickHouseWriter) -> dict[str, list[tuple[Any, ...]]]:
+def clean_run(server: ClickHouseWriter) -> dict[str, list[str]]:
     """What one run without faults shows."""
     for table in tables.TABLES:
         server.query(f"TRUNCATE TABLE {table.name}")
@@ -183,7 +184,7 @@ def clean_run(server: ClickHouseWriter) -> dict[str, list[tuple[Any, ...]]]:
 @pytest.mark.parametrize("after_writing", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("table", [*WRITTEN, tables.PARTITION_PROGRESS], ids=lambda table: table.name)
 def test_a_death_at_any_insert_is_corrected_by_the_next_owner(
-    clickhouse: ClickHouseWriter, clean_run: dict[str, list[Any]], table: Table, after_writing: bool
+    clickhouse: ClickHouseWriter, clean_run: dict[str, list[str]], table: Table, after_writing: bool
 ) -> None:
     first, second, third = records()[:3], records()[3:8], records()[8:]
     dying = Worker(clickhouse)
@@ -202,7 +203,7 @@ def test_a_death_at_any_insert_is_corrected_by_the_next_owner(
 
 @pytest.mark.integration
 def test_the_half_written_flush_would_have_been_seen(
-    clickhouse: ClickHouseWriter, clean_run: dict[str, list[Any]]
+    clickhouse: ClickHouseWriter, clean_run: dict[str, list[str]]
 ) -> None:
     dying = Worker(clickhouse)
     dying.take(records()[3:8])

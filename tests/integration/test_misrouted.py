@@ -43,5 +43,7 @@ def test_all_of_a_customer_ends_in_one_journey(start_platform: StartPlatform) ->
     assert len(expected.journeys) == CUSTOMERS
     assert_exact(platform, expected)
     assert sum(platform.broker_ends(TOUCHPOINTS_REKEYED).values()) > 0
-    owners = platform.query("SELECT customer_id, uniqExact(_partition) FROM journeys.journeys FINAL GROUP BY customer_id")
+    owners = platform.query(
+        "SELECT customer_id, uniqExact(_partition) FROM journeys.journeys FINAL GROUP BY customer_id"
+    )
     assert {count for _, count in owners} == {1}

@@ -1,0 +1,89 @@
+"""A steady stream of live touchpoints, some of which raise alerts, and when each was sent."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from benchmarks.ground import BenchmarkFailed, producer_options
+from schemas.moments import format_epoch_ms
+from schemas.topics import TOUCHPOINTS
+
+CUSTOMERS = 5_000
+LINGER_MS = 5
+CYCLE = 100
+REPEATS = range(0, CYCLE, 25)
+FOLLOWS = 10
+"""Of each 100 touchpoints four ask support, and four ask again ten touchpoints later: an alert when that comes."""
+WAITS = 50
+QUEUE_LIMIT_MS = 600_000
+QUEUE_LEAD_MS = 2_000
+"""One of 100 joined a queue so long ago that its wait becomes too long two seconds from now: an alert by time alone."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was sent. Times are epoch seconds by event id; `places` are (partition, offset)."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def make_touchpoint(number: int, now_ms: int) -> dict[str, Any]:
+    """Touchpoint `number` of the stream: mostly pages viewed, by customers in turn."""
+    position = number % CYCLE
+    touchpoint: dict[str, Any] = {
+        "event_id": f"live-{number:08d}",
+        "source": "web",
+        "type": "page_viewed",
+        "occurred_at": format_epoch_ms(now_ms),
+        "identifiers": {"customer_id": f"cust-{number % CUSTOMERS:06d}"},
+        "properties": {"url": f"/catalog/{number % 400}", "campaign": "spring", "device": "ios", "app_version": "8.14"},
+    }
+    asks = number if position in REPEATS else number - FOLLOWS
+    if asks % CYCLE in REPEATS and asks >= 0:
+        properties = {"contact_id": f"c-{number:08d}", "topic": "delivery"}
+        changes = {"source": "support", "type": "contact_started", "channel": "email", "properties": properties}
+        # A customer of its own: each pair is a new episode.
+        touchpoint |= changes | {"identifiers": {"customer_id": f"asks-{asks:08d}"}}
+    elif position == WAITS:
+        joined_ms = now_ms - QUEUE_LIMIT_MS + QUEUE_LEAD_MS
+        changes = {"source": "store", "type": "queue_joined", "store_id": "S-1", "properties": {"queue": "returns"}}
+        identifiers = {"customer_id": f"waits-{number:08d}"}
+        touchpoint |= changes | {"identifiers": identifiers, "occurred_at": format_epoch_ms(joined_ms)}
+    return touchpoint
+
+
+def send_steadily(servers: str, count: int, per_second: float) -> Sent:
+    """Send `count` touchpoints at a steady rate. Raises BenchmarkFailed when it cannot keep up or one is lost."""
+    producer = Producer(producer_options(servers, LINGER_MS))
+    sent = Sent()
+    began = time.time()
+    for number in range(count):
+        while (ahead := began + number / per_second - time.time()) > 0:
+            producer.poll(min(ahead, 0.001))
+        now = time.time()
+        _send(producer, make_touchpoint(number, int(now * 1000)), now, sent)
+    if time.time() - began > count / per_second * 1.1 + 1:
+        raise BenchmarkFailed(f"this machine could not send {per_second:g} touchpoints a second")
+    producer.flush(30)
+    if len(sent.places) != count:
+        raise BenchmarkFailed(f"{count - len(sent.places)} of {count} touchpoints were not delivered")
+    return sent
+
+
+def _send(producer: Producer, touchpoint: dict[str, Any], now: float, sent: Sent) -> None:
+    event_id = touchpoint["event_id"]
+
+    def note(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            sent.places[event_id] = (message.partition() or 0, message.offset() or 0)
+
+    key = f"customer_id:{touchpoint['identifiers']['customer_id']}".encode()
+    sent.seconds[event_id] = now
+    producer.produce(TOUCHPOINTS, json.dumps(touchpoint).encode(), key, on_delivery=note)
+    producer.poll(0)
