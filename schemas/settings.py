@@ -27,10 +27,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="JOURNEYS_", toml_file="journeys.toml", extra="ignore", frozen=True)
 
-    data_dir: Path = Field(Path(".journeys"), description="directory of the local stack: data, logs, secrets")
+    data_dir: Path = Field(default=Path(".journeys"), description="directory of the local stack: data, logs, secrets")
 
     kafka: str | None = Field(
-        None,
+        default=None,
         validation_alias=_alias("KAFKA"),
         description="existing Kafka servers, `host:port,…`; without it a local broker is used",
     )
@@ -41,43 +41,63 @@ class Settings(BaseSettings):
     kafka_ca_file: Path | None = None
 
     clickhouse: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias=_alias("CLICKHOUSE"),
         description="existing ClickHouse server, `clickhouse://user:password@host:9000/?secure=1`; else a local one",
     )
     clickhouse_ca_file: Path | None = None
 
-    partitions: int = Field(4, ge=1, le=1024, description="partitions of the touchpoint topics, when they are created")
-    consumer_group: str = Field("journeys", min_length=1, description="consumer group of the workers")
+    partitions: int = Field(
+        default=4, ge=1, le=1024, description="partitions of the touchpoint topics, when they are created"
+    )
+    consumer_group: str = Field(default="journeys", min_length=1, description="consumer group of the workers")
 
-    journey_gap: Duration = Field(timedelta(days=14), description="silence that ends a journey")
-    journey_max_gap: Duration = Field(timedelta(days=90), description="silence that ends it though a promise is open")
-    allowed_lateness: Duration = Field(timedelta(days=7), description="how long a closed journey can be reopened")
-    hold_open_for_promises: bool = Field(True, description="an open promise keeps its journey open")
+    journey_gap: Duration = Field(default=timedelta(days=14), description="silence that ends a journey")
+    journey_max_gap: Duration = Field(
+        default=timedelta(days=90), description="silence that ends it though a promise is open"
+    )
+    allowed_lateness: Duration = Field(
+        default=timedelta(days=7), description="how long a closed journey can be reopened"
+    )
+    hold_open_for_promises: bool = Field(default=True, description="an open promise keeps its journey open")
     live_within: Duration = Field(
-        timedelta(hours=24), description="nearer than this to now, a partition runs on the clock"
+        default=timedelta(hours=24), description="nearer than this to now, a partition runs on the clock"
     )
 
     oldest_touchpoint: Duration = Field(
-        timedelta(days=365), description="older touchpoints are refused (replay is not)"
+        default=timedelta(days=365), description="older touchpoints are refused (replay is not)"
     )
-    furthest_ahead: Duration = Field(timedelta(minutes=5), description="touchpoints further in the future are refused")
-    clock_skew_bound: Duration = Field(timedelta(seconds=60), description="a sender's clock this far off is corrected")
-    max_touchpoint_bytes: int = Field(262_144, ge=1_024, description="larger records are refused")
+    furthest_ahead: Duration = Field(
+        default=timedelta(minutes=5), description="touchpoints further in the future are refused"
+    )
+    clock_skew_bound: Duration = Field(
+        default=timedelta(seconds=60), description="a sender's clock this far off is corrected"
+    )
+    max_touchpoint_bytes: int = Field(default=262_144, ge=1_024, description="larger records are refused")
 
-    identifier_key: SecretStr | None = Field(None, description="secret key that pseudonymises e-mail and phone")
+    identifier_key: SecretStr | None = Field(default=None, description="secret key that pseudonymises e-mail and phone")
     identifier_key_id: str = Field(
-        "k1", pattern=r"^[a-z0-9]{1,16}$", description="name of that key, stored with values"
+        default="k1", pattern=r"^[a-z0-9]{1,16}$", description="name of that key, stored with values"
     )
-    default_region: str = Field("IL", pattern=r"^[A-Z]{2}$", description="country of phone numbers without a prefix")
+    default_region: str = Field(
+        default="IL", pattern=r"^[A-Z]{2}$", description="country of phone numbers without a prefix"
+    )
 
-    flush_interval: Duration = Field(timedelta(seconds=1), description="how often results are written to ClickHouse")
-    flush_rows: int = Field(50_000, ge=1, description="touchpoints that make a flush due at once")
-    buffer_rows: int = Field(200_000, ge=1, description="unwritten touchpoints at which the worker stops reading")
-    chunk_records: int = Field(4_000, ge=1, le=50_000, description="records fetched and processed at a time")
-    hot_customers: int = Field(50_000, ge=0, description="customers kept unpacked in memory, for speed")
-    session_timeout: Duration = Field(timedelta(seconds=10), description="after which a dead worker's partitions move")
-    metrics_port: int = Field(9464, ge=0, le=65535, description="port of /metrics on the worker; 0 picks a free one")
+    flush_interval: Duration = Field(
+        default=timedelta(seconds=1), description="how often results are written to ClickHouse"
+    )
+    flush_rows: int = Field(default=50_000, ge=1, description="touchpoints that make a flush due at once")
+    buffer_rows: int = Field(
+        default=200_000, ge=1, description="unwritten touchpoints at which the worker stops reading"
+    )
+    chunk_records: int = Field(default=4_000, ge=1, le=50_000, description="records fetched and processed at a time")
+    hot_customers: int = Field(default=40_000, ge=0, description="customers kept unpacked in memory, for speed")
+    session_timeout: Duration = Field(
+        default=timedelta(seconds=10), description="after which a dead worker's partitions move"
+    )
+    metrics_port: int = Field(
+        default=9464, ge=0, le=65535, description="port of /metrics on the worker; 0 picks a free one"
+    )
     metrics_host: str = "127.0.0.1"
 
     @model_validator(mode="after")

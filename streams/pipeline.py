@@ -138,8 +138,8 @@ class Pipeline:
         late, taken = outcome.late.total(), outcome.accepted.total()
         if late > taken / 2 and late >= MANY_LATE:
             self._app.logger.warning(
-                "%d of %d touchpoints are late for partition %d, whose time is %s: history that is replayed after newer "
-                "touchpoints joins no journey", late, taken, partition.number, format_epoch_ms(partition.time_ms),
+                "%d of %d touchpoints are late for partition %d, whose time is %s: "
+                "history that is replayed after newer touchpoints joins no journey", late, taken, partition.number, format_epoch_ms(partition.time_ms),
             )  # fmt: skip
         for refusal in chunk.refusals:
             self._metrics.dead_letters.labels(refusal.reason).inc()
@@ -314,7 +314,7 @@ class Pipeline:
         return retry(
             lambda: take_over(
                 self._writer, settings.consumer_group, number, partitions, self._configuration.policy, self._name,
-                settings.hot_customers,
+                settings.hot_customers // partitions,
             ),
             now=time.monotonic, sleep=patience.sleep, give_up_after_seconds=None, on_wait=self._note_wait,
         )  # fmt: skip

@@ -139,12 +139,8 @@ class Platform:
             create_topics(self.kafka_options, self.partitions)
             self.writer = ClickHouseWriter(options)
             opened.callback(self.writer.close)
-            self._admin = KafkaAdminClient(**self.kafka_options)
-            opened.callback(self._admin.close)
-            self.producer = KafkaProducer(
-                **self.kafka_options, linger_ms=2, acks="all", max_request_size=16 << 20, metrics_enabled=False
-            )
-            opened.callback(lambda: self.producer.close(timeout=2))
+            self._connect()
+            opened.callback(self._disconnect)
             opened.callback(self._kill_workers)
             self._opened = opened.pop_all()
         return self
@@ -156,6 +152,27 @@ class Platform:
         for worker in self.workers:
             print(worker.last_log_lines())
         self._opened.close()
+
+    def _connect(self) -> None:
+        self._admin = KafkaAdminClient(**self.kafka_options)
+        self.producer = KafkaProducer(
+            **self.kafka_options, linger_ms=2, acks="all", max_request_size=16 << 20, metrics_enabled=False
+        )
+
+    def _disconnect(self) -> None:
+        self._admin.close()
+        self.producer.close(timeout=2)
+
+    def replace_broker(self, partitions: int) -> None:
+        """An empty broker in the place of the old one, with other partition counts; ClickHouse stays as it is."""
+        self._disconnect()
+        broker = self.stack.process("kafka")
+        broker.kill()
+        broker.wait_healthy()
+        self.partitions = partitions
+        self.ends.clear()
+        create_topics(self.kafka_options, partitions)
+        self._connect()
 
     def _kill_workers(self) -> None:
         for worker in self.workers:
