@@ -1,8 +1,8 @@
 """The limit: a bare loop that does the least that could be called the job, and keeps nothing durable.
 
 confluent-kafka consume, msgspec typed parse, repeated ids among the last 16 dropped, sessions by a 30-minute gap in a
-dict (the newest three of a customer; a late touchpoint may join two), one JSON row per changed session and batch, thrown
-away.
+dict (the newest three of a customer; a late touchpoint may join two), one JSON row per changed session and batch, which
+is thrown away.
 One process, no group, no output. `python -m benchmarks.limit SERVERS PARTITIONS COUNT` prints records per second.
 """
 
@@ -109,7 +109,7 @@ def run(servers: str, partitions: int, count: int) -> float:
         messages = consumer.consume(BATCH_RECORDS, 0.05)
         if messages and not done:
             began = time.perf_counter()
-        _process([message.value() for message in messages], customers)
+        _process([message.value() or b"" for message in messages], customers)
         done += len(messages)
     seconds = time.perf_counter() - began
     consumer.close()

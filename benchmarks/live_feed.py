@@ -19,10 +19,10 @@ CYCLE = 100
 REPEATS = range(0, CYCLE, 25)
 FOLLOWS = 10
 """Of each 100 touchpoints four ask support, and four ask again ten touchpoints later: an alert when that comes."""
-WAITS = 50
+WAIT_CYCLE, WAITS = 200, 40
 QUEUE_LIMIT_MS = 600_000
 QUEUE_LEAD_MS = 2_000
-"""One of 100 joined a queue so long ago that its wait becomes too long two seconds from now: an alert by time alone."""
+"""One of 200 joined a queue so long ago that its wait becomes too long two seconds from now: an alert by time alone."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def make_touchpoint(number: int, now_ms: int) -> dict[str, Any]:
         changes = {"source": "support", "type": "contact_started", "channel": "email", "properties": properties}
         # A customer of its own: each pair is a new episode.
         touchpoint |= changes | {"identifiers": {"customer_id": f"asks-{asks:08d}"}}
-    elif position == WAITS:
+    elif number % WAIT_CYCLE == WAITS:
         joined_ms = now_ms - QUEUE_LIMIT_MS + QUEUE_LEAD_MS
         changes = {"source": "store", "type": "queue_joined", "store_id": "S-1", "properties": {"queue": "returns"}}
         identifiers = {"customer_id": f"waits-{number:08d}"}

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from benchmarks import workload
+from schemas.moments import format_epoch_ms
 from schemas.partitioning import partition_of
 from schemas.settings import Settings
 from schemas.topics import TOUCHPOINTS
@@ -85,7 +86,7 @@ class Population:
         before, to_time, to_customer, after = self._rng.choice(self._templates)
         digits = f"{self._rng.getrandbits(128):032x}"
         event_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}".encode()
-        moment = workload.format_epoch_ms(occurred_ms).encode()
+        moment = format_epoch_ms(occurred_ms).encode()
         value = b"".join((before, event_id, to_time, moment, to_customer, name.encode(), after))
         self._offset += 1
         return Record(self._offset, None, value, occurred_ms + 50)

@@ -16,7 +16,7 @@ from schemas.moments import check_moment, to_epoch_ms
 from schemas.topics import FRICTION_ALERTS
 from sinks.writer import ClickHouseWriter
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.03
 VISIBLE = "SELECT _partition, max(_offset) FROM journeys.touchpoints GROUP BY _partition"
 """A flush's rows of a partition become visible together and in order, so the highest offset tells of all before it."""
 

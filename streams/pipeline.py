@@ -139,8 +139,12 @@ class Pipeline:
         if late > taken / 2 and late >= MANY_LATE:
             self._app.logger.warning(
                 "%d of %d touchpoints are late for partition %d, whose time is %s: "
-                "history that is replayed after newer touchpoints joins no journey", late, taken, partition.number, format_epoch_ms(partition.time_ms),
-            )  # fmt: skip
+                "history that is replayed after newer touchpoints joins no journey",
+                late,
+                taken,
+                partition.number,
+                format_epoch_ms(partition.time_ms),
+            )
         for refusal in chunk.refusals:
             self._metrics.dead_letters.labels(refusal.reason).inc()
             self._dead_letters.append(dead_letter_row(chunk.topic, chunk.partition, refusal, STEP, now_ms))
