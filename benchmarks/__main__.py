@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -72,5 +74,11 @@ def run(
             print(line, flush=True)
 
 
+def _stop(number: int, _: FrameType | None) -> None:
+    # What was started must be stopped on this way out too.
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
     app(prog_name="python -m benchmarks")

@@ -66,7 +66,7 @@ class Ground:
             self.directory = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="journeys-benchmark-")))
             self.stack = opened.enter_context(LocalStack(self.directory))
             self.kafka = self.stack.kafka
-            self.clickhouse_options = clickhouse_client_options(self.stack.clickhouse_url, Settings.model_validate({}))
+            self.clickhouse_options = clickhouse_client_options(self.stack.clickhouse_url, Settings.model_construct())
             migrate(self.clickhouse_options)
             create_topics({"bootstrap_servers": [self.kafka]}, PARTITIONS)
             self.writer = ClickHouseWriter(self.clickhouse_options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from benchmarks.figures import Figure, at_most, quantile
 from benchmarks.ground import PARTITIONS, BenchmarkFailed, Ground, Report, wait_until
 from benchmarks.live_feed import Sent, send_steadily
@@ -31,10 +33,11 @@ def measure(count: int | None, report: Report) -> list[Figure]:
         visibility.start()
         alerts.start()
         report(f"sending {PER_SECOND:,} touchpoints a second for {total / PER_SECOND:.0f} s")
+        cpu_before, began = worker.cpu_seconds(), time.monotonic()
         with fresh_processes() as processes:
             sent = processes.submit(send_steadily, ground.kafka, total, PER_SECOND).result()
         wait_until(lambda: visibility.count_visible() >= total, "all touchpoints visible", 30)
-        metrics = worker.metrics()
+        metrics, cores = worker.metrics(), (worker.cpu_seconds() - cpu_before) / (time.monotonic() - began)
         alerts.stop()
         visibility.stop()
     measured = sorted(sent.seconds)[warm_up:]
@@ -44,6 +47,8 @@ def measure(count: int | None, report: Report) -> list[Figure]:
         *_figures("alert_by_time", _timer_seconds(alerts.opened), WANTED_ALERT_SECONDS),
         *_worker_figures(metrics, "event_to_queryable"),
         *_worker_figures(metrics, "event_to_alert"),
+        *_worker_figures(metrics, "flush"),
+        Figure("worker_cpu", cores, "cores"),
     ]
 
 

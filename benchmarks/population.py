@@ -39,7 +39,7 @@ class Record(NamedTuple):
 
 def configuration() -> Configuration:
     """What a worker with default settings runs with."""
-    return Configuration.of(Settings.model_validate({}), load_rules())
+    return Configuration.of(Settings.model_construct(), load_rules())
 
 
 def customers_of(number: int, partitions: int, count: int) -> Iterator[str]:
@@ -59,7 +59,7 @@ class Population:
         self._began_ms = time.time_ns() // 1_000_000 - 3_600_000
         self._offset = 0
         self._templates = _read_templates()
-        self._chunk_records = Settings.model_validate({}).chunk_records
+        self._chunk_records = Settings.model_construct().chunk_records
         self.partition = Partition(number, partitions, self._configuration.policy, EPOCH, hot_customers=hot_customers)
 
     def bring(self, names: Sequence[str], touchpoints: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import as_completed
 from typing import Any
 
 from benchmarks.figures import Figure, at_least, at_most
@@ -30,8 +31,9 @@ def measure(count: int | None, report: Report) -> list[Figure]:
         report(f"storing {each * PARTITIONS:,} customers; this takes minutes")
         with fresh_processes() as processes:
             stored = [processes.submit(_store, ground.clickhouse_options, n, each) for n in range(PARTITIONS)]
-            for future in stored:
+            for done, future in enumerate(as_completed(stored), 1):
                 future.result()
+                report(f"storing {each * PARTITIONS:,} customers: {done} of {PARTITIONS} partitions done")
             report("taking over")
             opened, seconds, grown_bytes = processes.submit(_take_over_all, ground.clickhouse_options).result()
     if opened != each * PARTITIONS:
@@ -70,7 +72,7 @@ def _write(writer: ClickHouseWriter, population: Population) -> None:
 def _take_over_all(options: Mapping[str, Any]) -> tuple[int, list[float], int]:
     """(customers, seconds of each partition, growth of resident memory in bytes)."""
     writer = ClickHouseWriter(options)
-    policy, hot_customers = configuration().policy, Settings.model_validate({}).hot_customers
+    policy, hot_customers = configuration().policy, Settings.model_construct().hot_customers
     tune_garbage_collection()
     before = read_rss_bytes()
     partitions, seconds = [], []

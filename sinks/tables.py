@@ -92,8 +92,9 @@ TOUCHPOINTS = Table(
         ("identifiers", "JSONExtract(identifiers_json, 'Map(String, String)')"),
         (
             "_version",
-            "if(_is_deleted, bitShiftLeft(toUInt64(1), 63), if(late, 0, bitShiftLeft(toUInt64(1), 62))"
-            " + toUInt64(4611686018427387903 - received_at_ms))",
+            # A retraction beats just the version that it retracts, not one that was received still earlier.
+            "if(late, 0, bitShiftLeft(toUInt64(1), 63)) + 2 * toUInt64(2305843009213693951 - received_at_ms)"
+            " + _is_deleted",
         ),
         _INGESTED,
     ),

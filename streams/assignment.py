@@ -6,10 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from sinks import tables
-from sinks.state_store import Claim, claim_epoch, load_states, orphans
+from sinks.state_store import claim_epoch, load_states, orphans
 from sinks.writer import Writer
 from streams.customer import Policy
 from streams.partition import Partition
+
+OrphansByCustomer = defaultdict[str, defaultdict[str, list[str]]]
+"""Ids by customer, as tables show it, and table."""
 
 
 def take_over(
@@ -19,19 +22,24 @@ def take_over(
     claim = claim_epoch(writer, group, number, worker)
     partition = Partition(number, partitions, policy, claim.epoch, claim.partition_time_ms, hot_customers)
     partition.restore(_states(writer, number, partitions))
-    _adopt_orphans(writer, group, partition, claim)
+    adopt_orphans(partition, find_orphans(writer, group, number, partitions))
     return partition
 
 
-def _states(writer: Writer, number: int, partitions: int) -> Iterator[tuple[str, int, int, bytes]]:
-    for block in load_states(writer, number, partitions):
-        yield from zip(block.customer_keys, block.segments, block.next_due_ms, block.blobs, strict=True)
+def find_orphans(writer: Writer, group: str, number: int, partitions: int) -> OrphansByCustomer:
+    """Rows that flushes of former owners left behind unfinished, and that this owner has not written since.
 
-
-def _adopt_orphans(writer: Writer, group: str, partition: Partition, claim: Claim) -> None:
-    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for orphan in orphans(writer, group, partition.number, partition.partitions):
+    At take-over, and again from time to time: a former owner may have stood still in the middle of an insert, and what
+    it still has to say lands whenever it wakes. Raises Transient or Terminal.
+    """
+    found: OrphansByCustomer = defaultdict(lambda: defaultdict(list))
+    for orphan in orphans(writer, group, number, partitions):
         found[orphan.customer_id][orphan.table].append(orphan.id)
+    return found
+
+
+def adopt_orphans(partition: Partition, found: OrphansByCustomer) -> None:
+    """Have them corrected or retracted with the next flush."""
     for customer_name, by_table in found.items():
         partition.adopt_orphans(
             customer_name,
@@ -39,3 +47,8 @@ def _adopt_orphans(writer: Writer, group: str, partition: Partition, claim: Clai
             by_table[tables.PROMISES.name],
             by_table[tables.ALERTS.name],
         )
+
+
+def _states(writer: Writer, number: int, partitions: int) -> Iterator[tuple[str, int, int, bytes]]:
+    for block in load_states(writer, number, partitions):
+        yield from zip(block.customer_keys, block.segments, block.next_due_ms, block.blobs, strict=True)

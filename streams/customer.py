@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,10 +28,14 @@ UNKNOWN_PROMISE = PromiseState("", "", "", "", 0, 0, 0, None, "open")
 
 @dataclass(frozen=True)
 class Policy:
-    """What decides over a customer: journey boundaries and friction rules."""
+    """What decides over a customer: journey boundaries and friction rules.
+
+    Every `snapshot_touches` the stitching of a long history is copied, so that a touch out of order costs that many.
+    """
 
     stitching: StitchingRules
     rules: tuple[Rule, ...] = ()
+    snapshot_touches: int = 512
 
     @cached_property
     def reach_ms(self) -> int:
@@ -58,7 +63,7 @@ class Customer:
     __slots__ = (
         "key", "name", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms", "sealed_segments", "due_ms",
         "is_dirty", "journey_ids", "promises", "episodes", "changes", "orphaned_episode_ids", "superseded",
-        "scheduled_ms", "_promise_due_ms", "_ordered", "_signals_seen", "_detection", "_expires_ms", "_last_is_closed",
+        "scheduled_ms", "_promise_due_ms", "_order", "_snapshots", "_stale_from", "_fed", "_signals_seen", "_detection", "_expires_ms", "_last_is_closed",
     )  # fmt: skip
 
     def __init__(self, key: str, policy: Policy) -> None:
@@ -81,7 +86,10 @@ class Customer:
         self.superseded: Touch | None = None
         self.scheduled_ms = NOT_SCHEDULED_MS
         self._promise_due_ms = FOREVER_MS
-        self._ordered = True
+        self._order: list[Touch] = []
+        self._snapshots: list[tuple[int, Stitcher]] = []
+        self._fed = 0
+        self._stale_from: int | None = None
         self._signals_seen = 0
         self._detection = NOTHING_FOUND
         self._expires_ms = FOREVER_MS
@@ -101,16 +109,26 @@ class Customer:
         self.is_dirty = True
         if lapses_ms < self._expires_ms:
             self._expires_ms = lapses_ms
-        if self._ordered:
-            # The last in order; the last of the log is only the last that came.
-            journeys = self.stitcher.journeys
-            last = journeys[-1].last if journeys else None
-            if last is None or last.occurred_ms < occurred_ms or order_key(last) < order_key(touch):
-                self.stitcher.feed(touch)
-            else:
-                self._ordered = False
         self.log.append(touch)
+        order = self._order
+        if not order or order[-1].occurred_ms < occurred_ms or order_key(order[-1]) < order_key(touch):
+            order.append(touch)
+            if self._stale_from is None:
+                self._feed(touch)
+        else:
+            self._insert(touch)
         return Verdict.ACCEPTED
+
+    def _feed(self, touch: Touch) -> None:
+        self.stitcher.feed(touch)
+        self._fed += 1
+        if self._fed % self.policy.snapshot_touches == 0:
+            self._snapshots.append((self._fed, self.stitcher.copied()))
+
+    def _insert(self, touch: Touch) -> None:
+        place = bisect_left(self._order, order_key(touch), key=order_key)
+        self._order.insert(place, touch)
+        self._stale_from = place if self._stale_from is None else min(place, self._stale_from)
 
     def _supersede(self, identity: tuple[str, str], touch: Touch, now_ms: int) -> Verdict:
         """Of two versions of one touchpoint the earlier received one counts; equal times are decided by content."""
@@ -120,7 +138,10 @@ class Customer:
         self.superseded = known
         self.log[next(i for i, kept in enumerate(self.log) if kept is known)] = touch
         self.seen[identity] = touch
-        self._ordered = False
+        place = bisect_left(self._order, order_key(known), key=order_key)
+        del self._order[place]
+        self._stale_from = place if self._stale_from is None else min(place, self._stale_from)
+        self._insert(touch)
         self.is_dirty = True
         self.sealed_segments = 0
         return Verdict.REPLACED
@@ -150,13 +171,27 @@ class Customer:
             self.floor_ms = max(self.floor_ms, closes_ms)
 
     def _restitch(self) -> None:
-        if self._ordered:
+        if self._stale_from is None:
             return
-        self.stitcher = Stitcher(self.policy.stitching)
-        for touch in sorted(self.log, key=order_key):
-            self.stitcher.feed(touch)
-        self._ordered = True
+        while self._snapshots and self._snapshots[-1][0] > self._stale_from:
+            self._snapshots.pop()
+        if self._snapshots:
+            self._fed, snapshot = self._snapshots[-1]
+            self.stitcher = snapshot.copied()
+            for journey in self.stitcher.journeys:
+                journey.is_dirty = True
+        else:
+            self._fed, self.stitcher = 0, Stitcher(self.policy.stitching)
+        for touch in self._order[self._fed :]:
+            self._feed(touch)
+        self._stale_from = None
         self._signals_seen = -1
+
+    def _stitch_anew(self) -> None:
+        self._order = sorted(self.log, key=order_key)
+        self._snapshots.clear()
+        self._stale_from = 0
+        self._restitch()
 
     def review(self, now_ms: int) -> list[EpisodeState]:
         """Bring everything up to date; returns the episodes that changed since the last review."""
@@ -250,6 +285,8 @@ class Customer:
         closes_ms = journey.closes_ms(rules)
         if journey.has_signals:
             closes_ms = max(closes_ms, journey.last.occurred_ms + self.policy.lookback_ms)
+        if any(promise.settling is None for promise in journey.promises):
+            closes_ms = max(closes_ms, journey.last.occurred_ms + rules.max_gap_ms)
         return closes_ms + rules.lateness_ms
 
     def forget(self, now_ms: int) -> bool:
@@ -283,8 +320,7 @@ class Customer:
         self.promises = {i: state for i, state in self.promises.items() if state.requested_ms > cut_ms}
         self.episodes = {i: state for i, state in self.episodes.items() if state.anchor_ms > cut_ms}
         self.sealed_segments = 0
-        self._ordered = False
-        self._restitch()
+        self._stitch_anew()
         for journey in self.stitcher.journeys:
             journey.is_dirty = False
         if not self.log:
@@ -341,8 +377,7 @@ class Customer:
         customer.promises = {state.promise_id: state for state in head.promises}
         customer.episodes = {state.episode_id: state for state in head.episodes}
         customer._last_is_closed = head.last_is_closed
-        customer._ordered = False
-        customer._restitch()
+        customer._stitch_anew()
         for journey in customer.stitcher.journeys:
             journey.is_dirty = journey.journey_id(key) not in customer.journey_ids
         customer._expires_ms = NEVER_MS

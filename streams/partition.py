@@ -57,6 +57,7 @@ class Partition:
         self._to_forget: set[str] = set()
         self._gone: dict[str, tuple[Customer, Cold | None]] = {}
         self._episodes: dict[str, tuple[str, EpisodeState]] = {}
+        self._unannounced = Outcome()
 
     @property
     def open_customers(self) -> int:
@@ -180,6 +181,8 @@ class Partition:
     def advance(self, now_ms: int, outcome: Outcome | None = None) -> Outcome:
         """Let time pass to `now_ms`, never back: close journeys, fire rules, forget what can change no more."""
         outcome = outcome if outcome is not None else Outcome()
+        outcome.changes += self._unannounced.changes
+        self._unannounced.changes.clear()
         self.time_ms = max(self.time_ms, now_ms)
         due = self._due
         while due and due[0][0] <= self.time_ms:
@@ -214,7 +217,7 @@ class Partition:
             self._gone[key] = customer, self.cold.pop(key, None)
             return
         if len(customer.log) < kept:
-            customer.review(self.time_ms)
+            self._note(customer, customer.review(self.time_ms), self._unannounced)
             self.dirty[key] = customer
 
     def gather(self, rows: Rows, rules: Mapping[str, Rule], detected_ms: int) -> Origin:

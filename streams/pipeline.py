@@ -23,7 +23,7 @@ from schemas.moments import format_epoch_ms
 from schemas.settings import Settings
 from schemas.topics import DEAD_LETTERS, FRICTION_ALERTS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from sinks.writer import Writer, retry
-from streams.assignment import take_over
+from streams.assignment import adopt_orphans, find_orphans, take_over
 from streams.clock import EndOffsets, read_clock_ms
 from streams.configuration import Configuration
 from streams.decoding import STEP, Decoder
@@ -209,6 +209,22 @@ class Pipeline:
                     await self._publish(partition, partition.advance(now_ms), now_ms)
             self._metrics.partition_time.labels(str(partition.number)).set(partition.time_ms / 1000)
         self._metrics.buffer_rows.set(self._unwritten_rows)
+
+    async def sweep(self) -> None:
+        """Correct what former owners have written after their partitions were taken over. Raises Terminal."""
+        for partition in list(self._partitions.values()):
+            try:
+                found = await asyncio.get_running_loop().run_in_executor(
+                    self._restoring, find_orphans, self._writer, self._settings.consumer_group, partition.number,
+                    partition.partitions,
+                )  # fmt: skip
+            except Transient as error:
+                self._app.logger.warning("ClickHouse: %s; looking for orphans again later", error)
+                return
+            if found:
+                self._app.logger.warning("Correcting what a former owner of partition %d wrote late", partition.number)
+                async with self._step:
+                    adopt_orphans(partition, found)
 
     async def flush(self) -> None:
         """Write all that is unwritten, then commit. Raises Fenced, Terminal or Transient (told to give up)."""

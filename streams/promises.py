@@ -118,6 +118,12 @@ class Promise:
         """The first moment at which the time promised then had passed and the promise was still owed."""
         return self.broken()[0]
 
+    def copied(self) -> Promise:
+        """An independent copy."""
+        copy = Promise(self.kind, self.subject, self.opening, self.first_promised_ms)
+        copy.moves, copy.settling, copy.withdrawn = self.moves.copy(), self.settling, self.withdrawn
+        return copy
+
     def is_owed(self, at_ms: int) -> bool:
         """Whether it still holds its journey open at that time: neither settled nor withdrawn nor lapsed."""
         if self.settling is not None and self.settling.occurred_ms <= at_ms:
@@ -153,6 +159,16 @@ class PromiseBook:
     def __init__(self) -> None:
         self.promises: list[Promise] = []
         self._owed: dict[str, dict[str, Promise]] = {}
+
+    def take(self, other: PromiseBook) -> dict[int, Promise]:
+        """Become an independent copy of another book; returns the copy of each promise by the original's id."""
+        copies = {id(promise): promise.copied() for promise in other.promises}
+        self.promises = list(copies.values())
+        self._owed = {
+            kind: {subject: copies[id(promise)] for subject, promise in owed.items()}
+            for kind, owed in other._owed.items()
+        }
+        return copies
 
     def feed(self, touch: Touch) -> Promise | None:
         """Let a touch open, move, settle or withdraw a promise; returns the one it concerns.

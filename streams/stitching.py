@@ -7,6 +7,7 @@ owed, or more than `max_gap` regardless. "Owed" means neither fulfilled nor with
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -136,6 +137,15 @@ class Journey:
             return "resolved" if self._resolved else "unresolved"
         return "abandoned" if self._basket else "browsing"
 
+    def copied(self, promises: Mapping[int, Promise]) -> Journey:
+        """An independent copy. `promises`: the copy of each promise, by the id of the original."""
+        copy = Journey(self.first)
+        for name in self.__slots__:
+            value = getattr(self, name)
+            setattr(copy, name, value.copy() if isinstance(value, (list, dict)) else value)
+        copy.promises = [promises[id(promise)] for promise in self.promises]
+        return copy
+
     def closes_ms(self, rules: StitchingRules) -> int:
         """The last moment at which it is open, if nothing more comes."""
         end = self.last.occurred_ms
@@ -187,6 +197,17 @@ class Stitcher:
             self.signals.append(touch)
             journey.has_signals = True
             self._feed_promises(touch, journey)
+
+    def copied(self) -> Stitcher:
+        """An independent copy: feeding either leaves the other as it was. Costs what the history's journeys cost."""
+        copy = Stitcher(self.rules)
+        copy.signals = self.signals.copy()
+        promises = copy.book.take(self.book)
+        for journey in self.journeys:
+            own = journey.copied(promises)
+            copy.journeys.append(own)
+            copy._made_in.update((id(promise), own) for promise in own.promises)
+        return copy
 
     def journey_at(self, occurred_ms: int) -> Journey | None:
         """The journey that holds a moment, or the last one before it."""

@@ -35,6 +35,7 @@ from streams.rules.loading import load_rules
 CANNOT_GO_ON = 70
 YOUNG_OBJECTS = 100_000
 REFRESH_SECONDS = 1.0
+SWEEP_SECONDS = 60.0
 logger = logging.getLogger("journeys.worker")
 
 
@@ -138,7 +139,7 @@ class Runner:
             await self.ends.start()
         except KafkaConnectionError as error:
             fail_stop(Misconfigured(f"cannot reach Kafka: {error}"))
-        for job in (self.pipeline.flush_when_due, self._tick, self._refresh):
+        for job in (self.pipeline.flush_when_due, self._tick, self._refresh, self._sweep):
             self._tasks.append(asyncio.create_task(_guarded(job)))
 
     async def _read(self, stream: Any) -> None:
@@ -153,6 +154,11 @@ class Runner:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             await self.pipeline.tick()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await self.pipeline.sweep()
 
     async def _refresh(self) -> None:
         while True:

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS journeys.touchpoints
     _partition           UInt16 COMMENT 'Kafka partition it was read from',
     _offset              UInt64 COMMENT 'Kafka offset it was read from',
     _ingested_at         DateTime64(3, 'UTC') COMMENT 'when this row was written',
-    _version             UInt64 COMMENT 'not late beats late, earlier received beats later',
+    _version             UInt64 COMMENT 'not late beats late, earlier received beats later, a retraction beats what it retracts',
     _is_deleted          UInt8 COMMENT '1: retracted'
 )
 ENGINE = ReplacingMergeTree(_version, _is_deleted)

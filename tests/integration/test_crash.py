@@ -20,7 +20,7 @@ from sinks.migrate import migrate
 from sinks.state_store import claim_epoch
 from sinks.tables import Table
 from sinks.writer import ClickHouseWriter, MemoryWriter, Writer
-from streams.assignment import take_over
+from streams.assignment import adopt_orphans, find_orphans, take_over
 from streams.configuration import Configuration
 from streams.decoding import Decoder
 from streams.flushing import Flush, Patience, write_flush
@@ -92,6 +92,9 @@ class Worker:
     def take(self, records: Sequence[Read]) -> None:
         if records:
             self.partition.process(self._decoder.decode(TOUCHPOINTS, 0, records, NOW_MS + 10 * 86_400_000))
+
+    def sweep(self) -> None:
+        adopt_orphans(self.partition, find_orphans(self.writer, GROUP, 0, 1))
 
     def flush(self, writer: Writer | None = None) -> None:
         partition, rows = self.partition, Rows()
@@ -199,6 +202,33 @@ def test_a_death_at_any_insert_is_corrected_by_the_next_owner(
     following.take(third if is_complete else second + third)
     following.flush()
     assert show(clickhouse) == clean_run
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("table", WRITTEN[1:4], ids=lambda table: table.name)
+def test_what_a_sleeper_writes_when_it_wakes_is_swept_up(
+    clickhouse: ClickHouseWriter, clean_run: dict[str, list[str]], table: Table
+) -> None:
+    sleeper = Worker(clickhouse)
+    sleeper.take(records()[:3])
+    sleeper.flush()
+    sleeper.take(records()[3:8])
+    owners: list[Worker] = []
+
+    def lose_partition() -> None:
+        owners.append(Worker(clickhouse))
+        owners[0].take(records()[3:])
+        owners[0].flush()
+        assert show(clickhouse) == clean_run
+
+    with pytest.raises(Fenced):
+        sleeper.flush(Interrupted(clickhouse, table, lose_partition))
+    assert show(clickhouse) != clean_run
+
+    owners[0].sweep()
+    owners[0].flush()
+    assert show(clickhouse) == clean_run
+    assert find_orphans(clickhouse, GROUP, 0, 1) == {}
 
 
 @pytest.mark.integration

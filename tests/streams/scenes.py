@@ -47,7 +47,7 @@ RULES = small_rules()
 
 def policy(lateness_hours: int, hold_open: bool = True) -> Policy:
     gaps = GAP_HOURS * HOUR_MS, MAX_GAP_HOURS * HOUR_MS
-    return Policy(StitchingRules(*gaps, lateness_hours * HOUR_MS, hold_open), RULES)
+    return Policy(StitchingRules(*gaps, lateness_hours * HOUR_MS, hold_open), RULES, snapshot_touches=2)
 
 
 def limits(hold_open: bool = True) -> Limits:
