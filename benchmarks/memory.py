@@ -29,7 +29,8 @@ def measure(count: int | None, report: Report) -> list[Figure]:
     """
     each = max(1, (count or CUSTOMERS) // PARTITIONS)
     report(f"bringing {each * PARTITIONS:,} customers and more; this takes minutes")
-    hot = Settings.model_construct().hot_customers
+    # Fewer customers must not mean that more of them are unpacked.
+    hot = Settings.model_construct().hot_customers * each * PARTITIONS // CUSTOMERS
     sample = max(1, each // SAMPLING)
     with fresh_processes() as processes:
         few = processes.submit(_grow, PARTITIONS, each, FEW_TOUCHPOINTS, hot)

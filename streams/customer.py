@@ -63,7 +63,8 @@ class Customer:
     __slots__ = (
         "key", "name", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms", "sealed_segments", "due_ms",
         "is_dirty", "journey_ids", "promises", "episodes", "changes", "orphaned_episode_ids", "superseded",
-        "scheduled_ms", "_promise_due_ms", "_order", "_snapshots", "_stale_from", "_fed", "_signals_seen", "_detection", "_expires_ms", "_last_is_closed",
+        "scheduled_ms", "_promise_due_ms", "_order", "_snapshots", "_stale_from", "_fed", "_signals_seen",
+        "_detection", "_expires_ms", "_last_is_closed",
     )  # fmt: skip
 
     def __init__(self, key: str, policy: Policy) -> None:

@@ -53,8 +53,10 @@ def fail_stop(error: BaseException) -> NoReturn:
 def run_worker(settings: Settings, connections: Connections) -> NoReturn:
     """Run one worker. SIGTERM or SIGINT end it with status 0 after a last flush; what it cannot do ends it with 70."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    for noisy in ("faust", "mode", "aiokafka", "clickhouse_driver"):
+    for noisy in ("faust", "mode", "aiokafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Its warnings come with a traceback each; our own line says the same.
+    logging.getLogger("clickhouse_driver").setLevel(logging.ERROR)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = create_app(settings, connections)
