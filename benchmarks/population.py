@@ -52,9 +52,9 @@ def customers_of(number: int, partitions: int, count: int) -> Iterator[str]:
 class Population:
     """Fills a partition with customers who each have some touchpoints of the workload's kinds, all within minutes."""
 
-    def __init__(self, number: int, partitions: int, hot_customers: int) -> None:
+    def __init__(self, number: int, partitions: int, hot_customers: int, decoder: Decoder | None = None) -> None:
         self._configuration = configuration()
-        self._decoder = Decoder(self._configuration.door)
+        self._decoder = decoder or Decoder(self._configuration.door)
         self._rng = random.Random(number)
         self._began_ms = time.time_ns() // 1_000_000 - 3_600_000
         self._offset = 0

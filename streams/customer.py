@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -61,19 +61,21 @@ class Customer:
     """All that is open of one customer."""
 
     __slots__ = (
-        "key", "name", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms", "sealed_segments", "due_ms",
+        "key", "name", "identifiers_json", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms", "sealed_segments", "due_ms",
         "is_dirty", "journey_ids", "promises", "episodes", "changes", "orphaned_episode_ids", "superseded",
-        "scheduled_ms", "_promise_due_ms", "_order", "_snapshots", "_stale_from", "_fed", "_signals_seen",
+        "scheduled_ms", "_promise_due_ms", "_order", "_snapshots", "_stale_from", "_signals_seen",
         "_detection", "_expires_ms", "_last_is_closed",
     )  # fmt: skip
 
     def __init__(self, key: str, policy: Policy) -> None:
         self.key = key
         self.name = customer_name(key)
+        kind, _, value = key.partition(":")
+        self.identifiers_json = msgspec.json.encode({kind: value}).decode()
         self.key_hash = hash_key(key.encode())
         self.policy = policy
         self.log: list[Touch] = []
-        self.seen: dict[tuple[str, str], Touch] = {}
+        self.seen: dict[str, Touch] = {}
         self.stitcher = Stitcher(policy.stitching)
         self.floor_ms = NEVER_MS
         self.sealed_segments = 0
@@ -88,8 +90,7 @@ class Customer:
         self.scheduled_ms = NOT_SCHEDULED_MS
         self._promise_due_ms = FOREVER_MS
         self._order: list[Touch] = []
-        self._snapshots: list[tuple[int, Stitcher]] = []
-        self._fed = 0
+        self._snapshots: list[Stitcher] = []
         self._stale_from: int | None = None
         self._signals_seen = 0
         self._detection = NOTHING_FOUND
@@ -98,9 +99,14 @@ class Customer:
 
     def add(self, touch: Touch, now_ms: int) -> Verdict:
         """Take one touch, in any order. `now_ms` is partition time, not before the touch. Amortised constant time."""
-        identity = (touch.source, touch.event_id)
-        if identity in self.seen:
-            return self._supersede(identity, touch, now_ms)
+        identity = touch.event_id
+        known = self.seen.get(identity)
+        if known is not None:
+            if known.source != touch.source:
+                identity = _identify(self.seen, touch)
+                known = self.seen.get(identity)
+            if known is not None:
+                return self._supersede(identity, known, touch, now_ms)
         occurred_ms = touch.occurred_ms
         lapses_ms = occurred_ms + self.policy.reach_ms
         is_plainly_in_time = lapses_ms >= now_ms and occurred_ms > self.floor_ms and now_ms <= self._expires_ms
@@ -115,25 +121,20 @@ class Customer:
         if not order or order[-1].occurred_ms < occurred_ms or order_key(order[-1]) < order_key(touch):
             order.append(touch)
             if self._stale_from is None:
-                self._feed(touch)
+                self.stitcher.feed(touch)
+                if self.stitcher.count % self.policy.snapshot_touches == 0:
+                    self._snapshots.append(self.stitcher.copied())
         else:
             self._insert(touch)
         return Verdict.ACCEPTED
-
-    def _feed(self, touch: Touch) -> None:
-        self.stitcher.feed(touch)
-        self._fed += 1
-        if self._fed % self.policy.snapshot_touches == 0:
-            self._snapshots.append((self._fed, self.stitcher.copied()))
 
     def _insert(self, touch: Touch) -> None:
         place = bisect_left(self._order, order_key(touch), key=order_key)
         self._order.insert(place, touch)
         self._stale_from = place if self._stale_from is None else min(place, self._stale_from)
 
-    def _supersede(self, identity: tuple[str, str], touch: Touch, now_ms: int) -> Verdict:
+    def _supersede(self, identity: str, known: Touch, touch: Touch, now_ms: int) -> Verdict:
         """Of two versions of one touchpoint the earlier received one counts; equal times are decided by content."""
-        known = self.seen[identity]
         if touch == known or _rank(touch) >= _rank(known) or self.is_late(touch.occurred_ms, now_ms):
             return Verdict.DUPLICATE
         self.superseded = known
@@ -165,6 +166,8 @@ class Customer:
         rules = self.policy.stitching
         self._expires_ms = FOREVER_MS
         for journey in self.stitcher.journeys:
+            if journey.last.occurred_ms <= self.floor_ms:
+                continue
             closes_ms = journey.closes_ms(rules)
             if closes_ms + rules.lateness_ms >= now_ms:
                 self._expires_ms = closes_ms + rules.lateness_ms
@@ -174,17 +177,18 @@ class Customer:
     def _restitch(self) -> None:
         if self._stale_from is None:
             return
-        while self._snapshots and self._snapshots[-1][0] > self._stale_from:
-            self._snapshots.pop()
-        if self._snapshots:
-            self._fed, snapshot = self._snapshots[-1]
-            self.stitcher = snapshot.copied()
+        snapshots = self._snapshots
+        while snapshots and snapshots[-1].count > self._stale_from:
+            snapshots.pop()
+        self.stitcher.rewind(self._stale_from)
+        if snapshots and snapshots[-1].count > self.stitcher.count:
+            self.stitcher = snapshots[-1].copied()
             for journey in self.stitcher.journeys:
                 journey.is_dirty = True
-        else:
-            self._fed, self.stitcher = 0, Stitcher(self.policy.stitching)
-        for touch in self._order[self._fed :]:
-            self._feed(touch)
+        for touch in self._order[self.stitcher.count :]:
+            self.stitcher.feed(touch)
+            if self.stitcher.count % self.policy.snapshot_touches == 0:
+                snapshots.append(self.stitcher.copied())
         self._stale_from = None
         self._signals_seen = -1
 
@@ -290,6 +294,11 @@ class Customer:
             closes_ms = max(closes_ms, journey.last.occurred_ms + rules.max_gap_ms)
         return closes_ms + rules.lateness_ms
 
+    def may_forget(self, now_ms: int) -> bool:
+        """Whether `forget` could drop anything."""
+        journeys = self.stitcher.journeys
+        return not journeys or now_ms > self._forgettable_ms(journeys[0])
+
     def forget(self, now_ms: int) -> bool:
         """Drop what can change no more; call it when nothing is unwritten. Returns whether the customer is done."""
         self._restitch()
@@ -317,7 +326,7 @@ class Customer:
         cut_ms = gone[-1].last.occurred_ms
         self.journey_ids -= {journey.journey_id(self.key) for journey in gone}
         self.log = [touch for touch in self.log if touch.occurred_ms > cut_ms]
-        self.seen = {(touch.source, touch.event_id): touch for touch in self.log}
+        self.seen = _index(self.log)
         self.promises = {i: state for i, state in self.promises.items() if state.requested_ms > cut_ms}
         self.episodes = {i: state for i, state in self.episodes.items() if state.anchor_ms > cut_ms}
         self.sealed_segments = 0
@@ -371,7 +380,7 @@ class Customer:
         """A customer from its segments, as it was when they were written."""
         customer = cls(key, policy)
         customer.log = [touch for segment in sealed for touch in segment] + head.tail
-        customer.seen = {(touch.source, touch.event_id): touch for touch in customer.log}
+        customer.seen = _index(customer.log)
         customer.floor_ms = head.floor_ms
         customer.sealed_segments = head.sealed_segments
         customer.journey_ids = set(head.journey_ids)
@@ -388,6 +397,19 @@ class Customer:
 
 def _has_touch_after(journeys: Sequence[Journey], cut_ms: int, until_ms: int) -> bool:
     return any(cut_ms < journey.first.occurred_ms <= until_ms for journey in journeys)
+
+
+def _identify(seen: Mapping[str, Touch], touch: Touch) -> str:
+    """The key of a touch in `seen`: its event id, or with its source where another source uses the same id."""
+    known = seen.get(touch.event_id)
+    return touch.event_id if known is None or known.source == touch.source else f"{touch.source}\0{touch.event_id}"
+
+
+def _index(log: Iterable[Touch]) -> dict[str, Touch]:
+    seen: dict[str, Touch] = {}
+    for touch in log:
+        seen[_identify(seen, touch)] = touch
+    return seen
 
 
 def _rank(touch: Touch) -> tuple[int, bytes]:

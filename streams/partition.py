@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from schemas.catalogue import BY_NAME, SOURCES
 from schemas.identifiers import customer_key
 from schemas.topics import TOUCHPOINTS
 from streams.customer import NOT_SCHEDULED_MS, Customer, Policy, Verdict
@@ -101,9 +103,9 @@ class Partition:
         outcome = Outcome()
         touched = outcome.touched
         accepted: list[Arrival] = []
-        names: list[str] = []
+        customers: list[Customer] = []
         late: list[int] = []
-        hot, time_ms = self.hot, self.time_ms
+        hot, time_ms, in_time = self.hot, self.time_ms, Verdict.ACCEPTED
         for arrival in chunk.arrivals:
             key = arrival.key
             customer = hot.get(key) or self._open(key)
@@ -114,29 +116,30 @@ class Partition:
                 time_ms = arrival.occurred_ms
             touch = _to_touch(arrival)
             verdict = customer.add(touch, time_ms)
-            if verdict is Verdict.DUPLICATE:
+            if verdict is in_time:
+                touched[key] = customer
+            elif verdict is Verdict.DUPLICATE:
                 outcome.duplicate[touch.source] += 1
                 continue
-            if verdict is Verdict.LATE:
+            elif verdict is Verdict.LATE:
                 outcome.late[touch.source] += 1
                 self._drop_if_empty(key, customer)
             else:
                 touched[key] = customer
-                if verdict is Verdict.REPLACED:
-                    self._retract(customer, touch, chunk)
+                self._retract(customer, touch, chunk)
             accepted.append(arrival)
-            names.append(customer.name)
+            customers.append(customer)
             late.append(verdict is Verdict.LATE)
         self.time_ms = time_ms
-        self._keep(chunk, names, accepted, late, outcome)
+        self._keep(chunk, customers, accepted, late, outcome)
         return outcome
 
     def _keep(
-        self, chunk: DecodedChunk, names: list[str], accepted: list[Arrival], late: list[int], outcome: Outcome
+        self, chunk: DecodedChunk, customers: list[Customer], accepted: list[Arrival], late: list[int], outcome: Outcome
     ) -> None:
         self.positions[chunk.topic] = chunk.next_offset
-        self.touchpoints.extend(chunk, names, accepted, late)
-        outcome.accepted.update(arrival.wire.source for arrival in accepted)
+        self.touchpoints.extend(chunk, customers, accepted, late)
+        outcome.accepted.update([arrival.wire.source for arrival in accepted])
 
     def _retract(self, customer: Customer, touch: Touch, chunk: DecodedChunk) -> None:
         former = customer.superseded
@@ -144,7 +147,8 @@ class Partition:
             self.touchpoints.retract(customer.name, former, chunk)
 
     def _drop_if_empty(self, key: str, customer: Customer) -> None:
-        if not customer.log and key not in self.cold:
+        # One that is dirty has orphaned rows to retract.
+        if not customer.log and key not in self.cold and key not in self.dirty:
             del self.hot[key]
 
     def _open(self, key: str) -> Customer | None:
@@ -202,13 +206,14 @@ class Partition:
         self._note(customer, customer.review(self.time_ms), outcome)
         if customer.is_dirty:
             self.dirty[key] = customer
-        if key not in self.dirty:
+        may_forget = customer.may_forget(self.time_ms)
+        if may_forget and key in self.dirty:
+            # Nothing is forgotten that is not written; `gather` comes back to it.
+            self._to_forget.add(key)
+        elif may_forget:
             self._forget(key, customer)
+        if customer.due_ms > self.time_ms or key not in self.dirty:
             self._schedule(key, customer)
-        elif customer.due_ms > self.time_ms:
-            self._schedule(key, customer)
-        # Nothing is forgotten that is not written; `gather` comes back to it.
-        self._to_forget.update({key} & self.dirty.keys())
 
     def _forget(self, key: str, customer: Customer) -> None:
         kept = len(customer.log)
@@ -268,15 +273,19 @@ def unpack(key: str, policy: Policy, cold: Cold) -> Customer:
     return customer
 
 
+_NAMES = {name: name for name in (*SOURCES, *BY_NAME)}
+
+
 def _to_touch(arrival: Arrival) -> Touch:
+    # Names that come again and again are kept once.
     wire = arrival.wire
     return Touch(
         arrival.occurred_ms,
-        wire.source,
+        _NAMES.get(wire.source, wire.source),
         wire.event_id,
-        wire.type,
+        _NAMES.get(wire.type, wire.type),
         arrival.received_ms,
-        wire.channel,
+        sys.intern(wire.channel) if wire.channel is not None else None,
         wire.order_id,
         wire.case_id,
         wire.store_id,

@@ -160,6 +160,13 @@ class PromiseBook:
         self.promises: list[Promise] = []
         self._owed: dict[str, dict[str, Promise]] = {}
 
+    def cut(self, count: int) -> list[Promise]:
+        """Keep the first `count` promises, none of which is owed any more; returns the others."""
+        gone = self.promises[count:]
+        del self.promises[count:]
+        self._owed.clear()
+        return gone
+
     def take(self, other: PromiseBook) -> dict[int, Promise]:
         """Become an independent copy of another book; returns the copy of each promise by the original's id."""
         copies = {id(promise): promise.copied() for promise in other.promises}

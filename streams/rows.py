@@ -47,14 +47,14 @@ class TouchpointColumns:
         return len(self.columns[0])
 
     def extend(
-        self, chunk: DecodedChunk, names: Sequence[str], arrivals: Sequence[Arrival], late: Sequence[int]
+        self, chunk: DecodedChunk, customers: Sequence[Customer], arrivals: Sequence[Arrival], late: Sequence[int]
     ) -> None:
-        """Append accepted arrivals; `names` are the customers as tables show them, in the same order."""
+        """Append accepted arrivals and the customers that they belong to, in the same order."""
         count = len(arrivals)
         wires = [arrival.wire for arrival in arrivals]
         received = [arrival.received_ms for arrival in arrivals]
         added: tuple[Iterable[Any], ...] = (
-            names,
+            [customer.name for customer in customers],
             [arrival.occurred_ms for arrival in arrivals],
             [wire.source for wire in wires],
             [wire.event_id for wire in wires],
@@ -65,7 +65,10 @@ class TouchpointColumns:
             [wire.case_id or "" for wire in wires],
             [wire.store_id or "" for wire in wires],
             [wire.agent_id or "" for wire in wires],
-            [_encode_json(wire.identifiers).decode() for wire in wires],
+            [
+                customer.identifiers_json if len(wire.identifiers) == 1 else _encode_json(wire.identifiers).decode()
+                for wire, customer in zip(wires, customers, strict=True)
+            ],
             [str(wire.properties, "utf-8") for wire in wires],
             received,
             [arrival.sent_ms for arrival in arrivals],

@@ -6,7 +6,7 @@ owed, or more than `max_gap` regardless. "Owed" means neither fulfilled nor with
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -45,10 +45,13 @@ class Journey:
     __slots__ = (
         "first", "last", "count", "sources", "stages", "channels", "path", "contacts", "orders", "promises",
         "queue_wait_ms", "contact_wait_ms", "is_dirty", "has_signals", "_waits", "_basket", "_returned", "_resolved",
-        "_journey_id",
+        "_journey_id", "touches_before", "signals_before", "promises_before",
     )  # fmt: skip
 
-    def __init__(self, first: Touch) -> None:
+    def __init__(self, first: Touch, touches_before: int, signals_before: int, promises_before: int) -> None:
+        self.touches_before = touches_before
+        self.signals_before = signals_before
+        self.promises_before = promises_before
         self.first = first
         self.last = first
         self.count = 0
@@ -139,7 +142,7 @@ class Journey:
 
     def copied(self, promises: Mapping[int, Promise]) -> Journey:
         """An independent copy. `promises`: the copy of each promise, by the id of the original."""
-        copy = Journey(self.first)
+        copy = Journey(self.first, self.touches_before, self.signals_before, self.promises_before)
         for name in self.__slots__:
             value = getattr(self, name)
             setattr(copy, name, value.copy() if isinstance(value, (list, dict)) else value)
@@ -173,34 +176,60 @@ def _held_until(promise: Promise) -> int:
 class Stitcher:
     """The fold: feed it a customer's touches in order; read `journeys`, `book` and `signals`."""
 
-    __slots__ = ("rules", "journeys", "book", "signals", "_made_in")
+    __slots__ = ("rules", "journeys", "book", "signals", "count", "_made_in")
 
     def __init__(self, rules: StitchingRules) -> None:
         self.rules = rules
         self.journeys: list[Journey] = []
         self.book = PromiseBook()
+        self.count = 0
         self.signals: list[Touch] = []
         self._made_in: dict[int, Journey] = {}
 
     def feed(self, touch: Touch) -> None:
         """Append a touch that comes after all fed so far, in `order_key` order. Constant time but for open promises."""
         journeys = self.journeys
-        if not journeys or not journeys[-1].takes(touch, self.rules):
-            if journeys:
-                journeys[-1].is_dirty = True
-                if self.rules.hold_open:
-                    self.book.give_up()
-            journeys.append(Journey(touch))
-        journey = journeys[-1]
+        journey = journeys[-1] if journeys else None
+        if journey is None or (
+            touch.occurred_ms - journey.last.occurred_ms > self.rules.gap_ms and not journey.takes(touch, self.rules)
+        ):
+            journey = self._start_journey(touch)
         journey.feed(touch)
+        self.count += 1
         if touch.type in DETAILS:
             self.signals.append(touch)
             journey.has_signals = True
             self._feed_promises(touch, journey)
 
+    def _start_journey(self, touch: Touch) -> Journey:
+        if self.journeys:
+            self.journeys[-1].is_dirty = True
+            if self.rules.hold_open:
+                self.book.give_up()
+        journey = Journey(touch, self.count, len(self.signals), len(self.book.promises))
+        self.journeys.append(journey)
+        return journey
+
+    def rewind(self, place: int) -> None:
+        """Forget the journey that holds the touch before `place` in order, and all later ones; `count` touches remain.
+
+        Where promises do not hold journeys open, what is owed outlives a journey, and everything is forgotten.
+        """
+        index = bisect_left(self.journeys, place, key=lambda journey: journey.touches_before) - 1
+        if index < 1 or not self.rules.hold_open:
+            self.__init__(self.rules)  # type: ignore[misc]
+            return
+        first = self.journeys[index]
+        del self.journeys[index:]
+        del self.signals[first.signals_before :]
+        for promise in self.book.cut(first.promises_before):
+            del self._made_in[id(promise)]
+        self.count = first.touches_before
+
     def copied(self) -> Stitcher:
         """An independent copy: feeding either leaves the other as it was. Costs what the history's journeys cost."""
         copy = Stitcher(self.rules)
+        copy.count = self.count
         copy.signals = self.signals.copy()
         promises = copy.book.take(self.book)
         for journey in self.journeys:

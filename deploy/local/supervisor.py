@@ -128,6 +128,7 @@ class Process:
                 return
             self._stopping.clear()
             self._failure, self._rapid_failures, self._state = None, 0, State.STARTING
+            self._killed_on_purpose = False
             self._keeper = threading.Thread(target=self._keep, name=f"keeper-{self.spec.name}", daemon=True)
             self._keeper.start()
 
