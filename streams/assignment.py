@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from sinks import tables
 from sinks.state_store import claim_epoch, load_states, orphans
 from sinks.writer import Writer
-from streams.customer import Policy
 from streams.partition import Partition
+from streams.policy import Policy
 
 OrphansByCustomer = defaultdict[str, defaultdict[str, list[str]]]
 """Ids by customer, as tables show it, and table."""

@@ -8,8 +8,8 @@ from schemas.durations import to_milliseconds
 from schemas.identifiers import Pseudonymiser
 from schemas.partitioning import partition_of
 from schemas.settings import Settings
-from streams.customer import Policy
 from streams.decoding import Door
+from streams.policy import Policy
 from streams.rules.model import Rule
 from streams.stitching import StitchingRules
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from functools import cached_property
 
 import msgspec
 
-from schemas.durations import to_milliseconds
 from schemas.identifiers import customer_name
 from schemas.partitioning import hash_key
 from streams.friction import Detection, Finding, detect
+from streams.policy import Policy, Verdict
 from streams.promises import FOREVER_MS
-from streams.rules.model import Rule
 from streams.states import FORMAT, SEGMENT_TOUCHES, EpisodeState, Head, PromiseState
-from streams.stitching import Journey, Stitcher, StitchingRules
+from streams.stitching import Journey, Stitcher
 from streams.touch import Touch, order_key
 
 NEVER_MS = -(2**62)
@@ -26,45 +22,14 @@ NOTHING_FOUND = Detection({}, FOREVER_MS)
 UNKNOWN_PROMISE = PromiseState("", "", "", "", 0, 0, 0, None, "open")
 
 
-@dataclass(frozen=True)
-class Policy:
-    """What decides over a customer: journey boundaries and friction rules.
-
-    Every `snapshot_touches` the stitching of a long history is copied, so that a touch out of order costs that many.
-    """
-
-    stitching: StitchingRules
-    rules: tuple[Rule, ...] = ()
-    snapshot_touches: int = 512
-
-    @cached_property
-    def reach_ms(self) -> int:
-        """How long after a lone touchpoint its journey can still change."""
-        return self.stitching.gap_ms + self.stitching.lateness_ms
-
-    @cached_property
-    def lookback_ms(self) -> int:
-        """How long after its end a journey with signals is kept for the rules' sake."""
-        return max((to_milliseconds(rule.lookback) for rule in self.rules), default=0)
-
-
-class Verdict(IntEnum):
-    """What happened to a touch. `LATE` is stored but belongs to no journey; `REPLACED` supersedes its duplicate."""
-
-    ACCEPTED = 0
-    DUPLICATE = 1
-    LATE = 2
-    REPLACED = 3
-
-
 class Customer:
     """All that is open of one customer."""
 
     __slots__ = (
-        "key", "name", "identifiers_json", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms", "sealed_segments", "due_ms",
-        "is_dirty", "journey_ids", "promises", "episodes", "changes", "orphaned_episode_ids", "superseded",
-        "scheduled_ms", "_promise_due_ms", "_order", "_snapshots", "_stale_from", "_signals_seen",
-        "_detection", "_expires_ms", "_last_is_closed",
+        "key", "name", "identifiers_json", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms",
+        "sealed_segments", "due_ms", "is_dirty", "journey_ids", "promises", "episodes", "changes", "superseded",
+        "orphaned_episode_ids", "scheduled_ms", "_promise_due_ms", "_order", "_snapshots", "_stale_from",
+        "_signals_seen", "_detection", "_expires_ms", "_last_is_closed",
     )  # fmt: skip
 
     def __init__(self, key: str, policy: Policy) -> None:

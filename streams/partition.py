@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from schemas.catalogue import BY_NAME, SOURCES
 from schemas.identifiers import customer_key
 from schemas.topics import TOUCHPOINTS
-from streams.customer import NOT_SCHEDULED_MS, Customer, Policy, Verdict
+from streams.customer import NOT_SCHEDULED_MS, Customer
 from streams.gathering import Cold, gather_customer, gather_gone
+from streams.policy import Policy, Verdict
 from streams.records import Arrival, DecodedChunk
 from streams.rows import Origin, Rows, TouchpointColumns, alert_row
 from streams.rules.model import Rule

@@ -14,7 +14,7 @@ from sinks.memory import MemoryWriter, Row
 from sinks.state_store import record_flush
 from sinks.tables import SEPARATOR, Table
 from streams.assignment import take_over
-from streams.customer import Policy
+from streams.policy import Policy
 from streams.records import Arrival, DecodedChunk, Wire
 from streams.rows import Rows
 from streams.touch import Touch

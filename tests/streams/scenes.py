@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from streams.customer import Policy
+from streams.policy import Policy
 from streams.rules.loading import load_rules
 from streams.rules.model import Rule, Wait
 from streams.stitching import StitchingRules

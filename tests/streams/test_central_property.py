@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.customer import Policy
+from streams.policy import Policy
 from tests.streams.lives import Life, Seen, Step, live, written
 from tests.streams.oracle import HOUR_MS, expect
 from tests.streams.scenes import HOURS_AFTER, RULES, STEPS, at, deliveries, limits, policy, touch, worlds

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from streams.customer import Customer, Policy
+from streams.customer import Customer
 from streams.friction.texts import render_reason
+from streams.policy import Policy
 from streams.rules.loading import load_rules
 from streams.states import EpisodeState
 from streams.stitching import StitchingRules
