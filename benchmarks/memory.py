@@ -31,7 +31,7 @@ def measure(count: int | None, report: Report) -> list[Figure]:
     each = max(1, (count or CUSTOMERS) // PARTITIONS)
     report(f"bringing {each * PARTITIONS:,} customers and more; this takes minutes")
     # Fewer customers must not mean that more of them are unpacked.
-    hot = Settings.model_construct().hot_customers * each * PARTITIONS // CUSTOMERS
+    hot = Settings.model_construct().hot_customers * each // CUSTOMERS
     sample = max(1, each // SAMPLING)
     with fresh_processes() as processes:
         few = processes.submit(_grow, PARTITIONS, each, FEW_TOUCHPOINTS, hot)

@@ -159,7 +159,16 @@ def test_aware_datetimes_are_written_as_the_wire_has_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), [{"deep": float("-inf")}], "\ud800", 10**30, object()], ids=repr
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        [{"deep": float("-inf")}],
+        "\ud800",
+        10**30,
+        pytest.param(object(), id="an object of no JSON type"),
+    ],
+    ids=repr,
 )
 def test_what_json_cannot_say_is_never_written_as_something_else(value: object) -> None:
     with pytest.raises(Undecodable, match="invalid_json"):
