@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ import typer
 from rich.console import Console
 
 from deploy.services import KafkaLibrary, Services, clickhouse_client_options, kafka_client_options
+from schemas.errors import Misconfigured
 from schemas.identifiers import Pseudonymiser
 from schemas.settings import Settings
 from sinks.writer import ClickHouseWriter
+
+PREFIX = "JOURNEYS_"
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Invocation:
         """Read the settings; overrides win, then the command line, the environment, `journeys.toml`."""
         if self.data_dir is not None:
             overrides.setdefault("data_dir", self.data_dir)
+        check_environment(os.environ)
         return Settings(**overrides)
 
     @staticmethod
@@ -36,6 +42,16 @@ class Invocation:
         """The invocation that the command line's global options made."""
         found = context.find_root().obj
         return found if isinstance(found, Invocation) else Invocation()
+
+
+def check_environment(environment: Iterable[str]) -> None:
+    """Refuse a `JOURNEYS_…` variable that is no setting: it was meant to change something. Raises `Misconfigured`."""
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`journeys doctor` lists the settings"
+            raise Misconfigured(f"{name} is no setting: {hint}")
 
 
 def kafka_options(services: Services, settings: Settings, library: KafkaLibrary = "kafka-python") -> dict[str, Any]:

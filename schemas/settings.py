@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     Durations are written `90s`, `30m`, `14d` or ISO 8601. Raises `pydantic.ValidationError` on a bad value.
     """
 
-    model_config = SettingsConfigDict(env_prefix="JOURNEYS_", toml_file="journeys.toml", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="JOURNEYS_", toml_file="journeys.toml", extra="forbid", frozen=True)
 
     data_dir: Path = Field(default=Path(".journeys"), description="directory of the local stack: data, logs, secrets")
 
@@ -102,6 +102,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_gaps(self) -> Settings:
+        for name in ("journey_gap", "flush_interval", "session_timeout"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must be longer than nothing")
         if self.journey_max_gap < self.journey_gap:
             raise ValueError("journey_max_gap must not be shorter than journey_gap")
         if self.buffer_rows < self.flush_rows:

@@ -48,15 +48,15 @@ PASSES_BY_ITSELF = frozenset(
     }
 )
 
-_WRONG_SCHEMA = "the schema is not what this version needs: run `journeys migrate`"
+WRONG_SCHEMA = "the schema is not what this version needs: run `journeys migrate`"
 _WRONG_LOGIN = "check user and password in JOURNEYS_CLICKHOUSE"
 WHAT_TO_DO: Mapping[int, str] = {
-    8: _WRONG_SCHEMA,  # THERE_IS_NO_COLUMN
-    10: _WRONG_SCHEMA,  # NOT_FOUND_COLUMN_IN_BLOCK
-    16: _WRONG_SCHEMA,  # NO_SUCH_COLUMN_IN_TABLE
-    47: _WRONG_SCHEMA,  # UNKNOWN_IDENTIFIER
-    60: _WRONG_SCHEMA,  # UNKNOWN_TABLE
-    81: _WRONG_SCHEMA,  # UNKNOWN_DATABASE
+    8: WRONG_SCHEMA,  # THERE_IS_NO_COLUMN
+    10: WRONG_SCHEMA,  # NOT_FOUND_COLUMN_IN_BLOCK
+    16: WRONG_SCHEMA,  # NO_SUCH_COLUMN_IN_TABLE
+    47: WRONG_SCHEMA,  # UNKNOWN_IDENTIFIER
+    60: WRONG_SCHEMA,  # UNKNOWN_TABLE
+    81: WRONG_SCHEMA,  # UNKNOWN_DATABASE
     164: "this user may only read: name one that may write in JOURNEYS_CLICKHOUSE",
     192: _WRONG_LOGIN,  # UNKNOWN_USER
     193: _WRONG_LOGIN,  # WRONG_PASSWORD

@@ -85,6 +85,9 @@ def send_lines(lines: BinaryIO, client: Client, tally: Tally) -> None:
                 sent += 1
             except Undecodable as error:
                 _refuse(tally, number, error)
+            except Misconfigured as error:
+                # A personal identifier and no key: the other lines may have none.
+                _refuse(tally, number, Undecodable("invalid_identifier", str(error)))
             if sent and sent % FLUSH_TOUCHPOINTS == 0:
                 _settle(tally, client, last=False)
     finally:

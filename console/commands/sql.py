@@ -20,7 +20,7 @@ from console.invocation import Invocation, make_console
 from console.sql_results import Columns, Row, write_csv, write_json, write_ndjson, write_table
 from deploy.services import Services, clickhouse_client_options
 from schemas.errors import JourneysError, Misconfigured, Terminal
-from sinks.connection import classify, connect
+from sinks.connection import WRONG_SCHEMA, classify, connect
 
 DEFAULT_LIMIT = 500
 BLOCK_ROWS = 4_096
@@ -104,7 +104,9 @@ def explain(error: Exception) -> JourneysError:
     if getattr(error, "code", None) == ACCESS_DENIED:
         return Terminal("this user may not do that: the analyst reads analytics.* only, --as admin may do everything")
     found = classify(error)
-    return type(found)(re.split(r"\. (?:Expected one of|Maybe you meant: \[\])", str(found))[0])
+    # A typing error is likelier than a schema that was not migrated, and the worker would say so.
+    said = str(found).removesuffix(f": {WRONG_SCHEMA}")
+    return type(found)(re.split(r"\. (?:Expected one of|Maybe you meant: \[\])", said)[0])
 
 
 class _Question:
