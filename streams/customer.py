@@ -86,17 +86,24 @@ class Customer:
         if not order or order[-1].occurred_ms < occurred_ms or order_key(order[-1]) < order_key(touch):
             order.append(touch)
             if self._stale_from is None:
-                self.stitcher.feed(touch)
-                if self.stitcher.count % self.policy.snapshot_touches == 0:
-                    self._snapshots.append(self.stitcher.copied())
+                self._feed(touch)
         else:
             self._insert(touch)
         return Verdict.ACCEPTED
 
+    def _feed(self, touch: Touch) -> None:
+        self.stitcher.feed(touch)
+        if self.stitcher.count % self.policy.snapshot_touches == 0:
+            self._snapshots.append(self.stitcher.copied())
+
     def _insert(self, touch: Touch) -> None:
+        self._order.insert(self._unsettle(touch), touch)
+
+    def _unsettle(self, touch: Touch) -> int:
+        """The place of a touch in order, from which on the stitching no longer holds."""
         place = bisect_left(self._order, order_key(touch), key=order_key)
-        self._order.insert(place, touch)
         self._stale_from = place if self._stale_from is None else min(place, self._stale_from)
+        return place
 
     def _supersede(self, identity: str, known: Touch, touch: Touch, now_ms: int) -> Verdict:
         """Of two versions of one touchpoint the earlier received one counts; equal times are decided by content."""
@@ -105,9 +112,7 @@ class Customer:
         self.superseded = known
         self.log[next(i for i, kept in enumerate(self.log) if kept is known)] = touch
         self.seen[identity] = touch
-        place = bisect_left(self._order, order_key(known), key=order_key)
-        del self._order[place]
-        self._stale_from = place if self._stale_from is None else min(place, self._stale_from)
+        del self._order[self._unsettle(known)]
         self._insert(touch)
         self.is_dirty = True
         self.sealed_segments = 0
@@ -151,9 +156,7 @@ class Customer:
             for journey in self.stitcher.journeys:
                 journey.is_dirty = True
         for touch in self._order[self.stitcher.count :]:
-            self.stitcher.feed(touch)
-            if self.stitcher.count % self.policy.snapshot_touches == 0:
-                snapshots.append(self.stitcher.copied())
+            self._feed(touch)
         self._stale_from = None
         self._signals_seen = -1
 

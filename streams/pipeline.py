@@ -42,9 +42,10 @@ REVOKE_SECONDS = 5.0
 STOP_SECONDS = 20.0
 LIVE_WITHIN_MS = 60_000
 """A touchpoint that reached the door later than this after it happened is history, and says nothing about our speed."""
-MANY_LATE = 100
 LIVE_CAUSE_MS = 600_000
 """Likewise an alert about what happened longer ago than this."""
+MANY_LATE = 100
+"""Late touchpoints of one chunk that, when they are most of it, are worth a warning."""
 
 
 class Pipeline:
