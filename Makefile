@@ -47,6 +47,8 @@ format: $(READY)  ## mend style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The lock is complete, so nothing is solved at install time: a resolver that looks for `coverage[toml]` would stumble over
+# each newer coverage. `pip check` says so if the lock ever is not complete.
 # Wheels only, here and where the lock is installed: nothing is compiled on the way in.
 lock: .venv/pyvenv.cfg  ## solve the dependencies anew into requirements.lock (ARGS="--upgrade" for the newest)
 	$(BIN)/python -m pip install --quiet '$(UV)'
@@ -61,10 +63,11 @@ clean:  ## remove what tools and builds left behind, the environment and local d
 
 $(READY): requirements.lock pyproject.toml | .venv/pyvenv.cfg
 	@echo 'Installing the locked dependencies into .venv'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps \
 	  -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	  --config-settings editable_mode=compat --editable .
+	@$(BIN)/python -m pip --disable-pip-version-check check >/dev/null || { $(BIN)/python -m pip check; exit 1; }
 	@touch $@
 
 .venv/pyvenv.cfg:
