@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from schemas.durations import Duration
 
+MOST_PROCESSES = 64
+
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
@@ -86,14 +88,30 @@ class Settings(BaseSettings):
     flush_interval: Duration = Field(
         default=timedelta(seconds=1), description="how often results are written to ClickHouse"
     )
-    flush_rows: int = Field(default=50_000, ge=1, description="touchpoints that make a flush due at once")
+    backlog_flush_interval: Duration = Field(
+        default=timedelta(seconds=4), description="how often, at the latest, while a worker catches up with its topic"
+    )
+    flush_rows: int = Field(default=100_000, ge=1, description="touchpoints that make a flush due at once")
     buffer_rows: int = Field(
-        default=200_000, ge=1, description="unwritten touchpoints at which the worker stops reading"
+        default=200_000, ge=1, description="unwritten touchpoints at which a worker process stops reading"
     )
     chunk_records: int = Field(default=4_000, ge=1, le=50_000, description="records fetched and processed at a time")
-    hot_customers: int = Field(default=40_000, ge=0, description="customers kept unpacked in memory, for speed")
+    hot_customers: int = Field(
+        default=40_000, ge=0, description="customers that each worker process keeps unpacked in memory, for speed"
+    )
     session_timeout: Duration = Field(
         default=timedelta(seconds=10), description="after which a dead worker's partitions move"
+    )
+    worker_processes: int = Field(
+        default=1,
+        ge=0,
+        le=MOST_PROCESSES,
+        description="processes of one `journeys worker`, each with limits of its own; 0 is one per usable core",
+    )
+    worker_notes_dir: Path | None = Field(
+        default=None,
+        description="where a worker notes its address of /metrics, else `workers` in the data directory; "
+        "given by the parent of several processes",
     )
     metrics_port: int = Field(
         default=9464, ge=0, le=65535, description="port of /metrics on the worker; 0 picks a free one"
@@ -102,7 +120,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_gaps(self) -> Settings:
-        for name in ("journey_gap", "flush_interval", "session_timeout"):
+        for name in ("journey_gap", "flush_interval", "backlog_flush_interval", "session_timeout"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must be longer than nothing")
         if self.journey_max_gap < self.journey_gap:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from schemas.catalogue import SOURCES, STAGES
+from schemas.catalogue import BY_NAME, SOURCES, STAGES, UNKNOWN_STAGE
 
 SEPARATOR = "\x1f"
 
@@ -49,6 +49,12 @@ def _list(name: str) -> tuple[str, str]:
     return name, f"if({name}_joined = '', [], splitByChar(char(31), {name}_joined))"
 
 
+def _stage_of(column: str) -> str:
+    types = ", ".join(f"'{entry.name}'" for entry in BY_NAME.values())
+    stages = ", ".join(f"'{entry.stage}'" for entry in BY_NAME.values())
+    return f"transform({column}, [{types}], [{stages}], '{UNKNOWN_STAGE}')"
+
+
 _INGESTED = ("_ingested_at", "now64(3, 'UTC')")
 _FLUSH_WIRE = (
     ("_topic", "String"),
@@ -66,7 +72,6 @@ TOUCHPOINTS = Table(
         ("source", "String"),
         ("event_id", "String"),
         ("type", "String"),
-        ("stage", "String"),
         ("channel", "String"),
         ("order_id", "String"),
         ("case_id", "String"),
@@ -89,7 +94,13 @@ TOUCHPOINTS = Table(
         _moment("received_at"),
         _moment("sent_at"),
         _moment("occurred_at_original"),
-        ("identifiers", "JSONExtract(identifiers_json, 'Map(String, String)')"),
+        ("stage", _stage_of("type")),
+        (
+            "identifiers",
+            # Empty: just the customer_id, under the customer's own name.
+            "if(identifiers_json = '', map('customer_id', customer_id),"
+            " JSONExtract(identifiers_json, 'Map(String, String)'))",
+        ),
         (
             "_version",
             # A retraction beats just the version that it retracts, not one that was received still earlier.

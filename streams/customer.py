@@ -12,8 +12,9 @@ from schemas.partitioning import hash_key
 from streams.friction import Detection, Finding, detect
 from streams.policy import Policy, Verdict
 from streams.promises import FOREVER_MS
-from streams.states import FORMAT, SEGMENT_TOUCHES, EpisodeState, Head, PromiseState
+from streams.states import FORMAT, NOTHING_PACKED, EpisodeState, Head, PromiseState
 from streams.stitching import Journey, Stitcher
+from streams.summary import Summary
 from streams.touch import Touch, order_key
 
 NEVER_MS = -(2**62)
@@ -27,16 +28,16 @@ class Customer:
 
     __slots__ = (
         "key", "name", "identifiers_json", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms",
-        "sealed_segments", "due_ms", "is_dirty", "journey_ids", "promises", "episodes", "changes", "superseded",
-        "orphaned_episode_ids", "scheduled_ms", "_promise_due_ms", "_order", "_snapshots", "_stale_from",
-        "_signals_seen", "_detection", "_expires_ms", "_last_is_closed",
+        "sealed_segments", "packed", "due_ms", "is_dirty", "journey_ids", "promises", "episodes", "changes",
+        "superseded", "orphaned_episode_ids", "scheduled_ms", "_promise_due_ms", "_order", "_snapshots",
+        "_stale_from", "_signals_seen", "_detection", "_expires_ms", "_last_is_closed", "_reach_ms",
     )  # fmt: skip
 
     def __init__(self, key: str, policy: Policy) -> None:
         self.key = key
         self.name = customer_name(key)
         kind, _, value = key.partition(":")
-        self.identifiers_json = msgspec.json.encode({kind: value}).decode()
+        self.identifiers_json = "" if self.name == value else msgspec.json.encode({kind: value}).decode()
         self.key_hash = hash_key(key.encode())
         self.policy = policy
         self.log: list[Touch] = []
@@ -44,6 +45,7 @@ class Customer:
         self.stitcher = Stitcher(policy.stitching)
         self.floor_ms = NEVER_MS
         self.sealed_segments = 0
+        self.packed = NOTHING_PACKED
         self.due_ms = FOREVER_MS
         self.is_dirty = False
         self.journey_ids: set[str] = set()
@@ -54,26 +56,25 @@ class Customer:
         self.superseded: Touch | None = None
         self.scheduled_ms = NOT_SCHEDULED_MS
         self._promise_due_ms = FOREVER_MS
-        self._order: list[Touch] = []
+        # In order of `order_key`; the same list as `log` while that is in order.
+        self._order = self.log
         self._snapshots: list[Stitcher] = []
         self._stale_from: int | None = None
         self._signals_seen = 0
         self._detection = NOTHING_FOUND
         self._expires_ms = FOREVER_MS
         self._last_is_closed = False
+        self._reach_ms = policy.reach_ms
 
     def add(self, touch: Touch, now_ms: int) -> Verdict:
         """Take one touch, in any order. `now_ms` is partition time, not before the touch. Amortised constant time."""
-        identity = touch.event_id
-        known = self.seen.get(identity)
-        if known is not None:
-            if known.source != touch.source:
-                identity = _identify(self.seen, touch)
-                known = self.seen.get(identity)
+        identity, occurred_ms = touch.event_id, touch.occurred_ms
+        if identity in self.seen:
+            identity = _identify(self.seen, touch)
+            known = self.seen.get(identity)
             if known is not None:
                 return self._supersede(identity, known, touch, now_ms)
-        occurred_ms = touch.occurred_ms
-        lapses_ms = occurred_ms + self.policy.reach_ms
+        lapses_ms = occurred_ms + self._reach_ms
         is_plainly_in_time = lapses_ms >= now_ms and occurred_ms > self.floor_ms and now_ms <= self._expires_ms
         if not is_plainly_in_time and self.is_late(occurred_ms, now_ms):
             return Verdict.LATE
@@ -81,26 +82,32 @@ class Customer:
         self.is_dirty = True
         if lapses_ms < self._expires_ms:
             self._expires_ms = lapses_ms
-        self.log.append(touch)
         order = self._order
-        if not order or order[-1].occurred_ms < occurred_ms or order_key(order[-1]) < order_key(touch):
-            order.append(touch)
-            if self._stale_from is None:
-                self._feed(touch)
-        else:
+        if order and order[-1].occurred_ms >= occurred_ms and order_key(order[-1]) > order_key(touch):
             self._insert(touch)
+            self.log.append(touch)
+            return Verdict.ACCEPTED
+        self.log.append(touch)
+        if order is not self.log:
+            order.append(touch)
+        if self._stale_from is None:
+            self._feed(touch)
         return Verdict.ACCEPTED
 
     def _feed(self, touch: Touch) -> None:
-        self.stitcher.feed(touch)
-        if self.stitcher.count % self.policy.snapshot_touches == 0:
-            self._snapshots.append(self.stitcher.copied())
+        stitcher = self.stitcher
+        stitcher.feed(touch)
+        if stitcher.count % self.policy.snapshot_touches == 0:
+            self._snapshots.append(stitcher.copied())
 
     def _insert(self, touch: Touch) -> None:
-        self._order.insert(self._unsettle(touch), touch)
+        place = self._unsettle(touch)
+        self._order.insert(place, touch)
 
     def _unsettle(self, touch: Touch) -> int:
-        """The place of a touch in order, from which on the stitching no longer holds."""
+        """The place of a touch in order, from which on the stitching no longer holds and the order may be changed."""
+        if self._order is self.log:
+            self._order = self.log.copy()
         place = bisect_left(self._order, order_key(touch), key=order_key)
         self._stale_from = place if self._stale_from is None else min(place, self._stale_from)
         return place
@@ -110,18 +117,24 @@ class Customer:
         if touch == known or _rank(touch) >= _rank(known) or self.is_late(touch.occurred_ms, now_ms):
             return Verdict.DUPLICATE
         self.superseded = known
+        place = self._unsettle(known)
+        del self._order[place]
         self.log[next(i for i, kept in enumerate(self.log) if kept is known)] = touch
         self.seen[identity] = touch
-        del self._order[self._unsettle(known)]
         self._insert(touch)
         self.is_dirty = True
-        self.sealed_segments = 0
+        self._store_anew()
         return Verdict.REPLACED
+
+    def _store_anew(self) -> None:
+        """Note that the stored segments no longer begin as the log does."""
+        self.sealed_segments = 0
+        self.packed = NOTHING_PACKED
 
     def is_late(self, occurred_ms: int, now_ms: int) -> bool:
         """Whether a touchpoint of that time could only change what is closed for longer than the allowed lateness."""
         rules = self.policy.stitching
-        is_recent = occurred_ms + self.policy.reach_ms >= now_ms
+        is_recent = occurred_ms + self._reach_ms >= now_ms
         self._restitch()
         self._raise_floor(now_ms)
         if occurred_ms <= self.floor_ms:
@@ -161,33 +174,38 @@ class Customer:
         self._signals_seen = -1
 
     def _stitch_anew(self) -> None:
-        self._order = sorted(self.log, key=order_key)
+        order = sorted(self.log, key=order_key)
+        # Most histories come in order, and one list is enough.
+        self._order = self.log if order == self.log else order
         self._snapshots.clear()
         self._stale_from = 0
         self._restitch()
 
     def review(self, now_ms: int) -> list[EpisodeState]:
         """Bring everything up to date; returns the episodes that changed since the last review."""
-        self._restitch()
-        self.is_dirty = self.is_dirty or now_ms >= self._promise_due_ms
-        self._close_journeys(now_ms)
-        signals = self.stitcher.signals
+        if self._stale_from is not None:
+            self._restitch()
+        if now_ms >= self._promise_due_ms:
+            self.is_dirty = True
+        journeys, signals = self.stitcher.journeys, self.stitcher.signals
+        closes_ms = FOREVER_MS
+        if journeys:
+            closes_ms = journeys[-1].closes_ms(self.policy.stitching)
+            if (now_ms > closes_ms) != self._last_is_closed:
+                self._last_is_closed = not self._last_is_closed
+                journeys[-1].is_dirty = True
+                self.is_dirty = True
         if len(signals) != self._signals_seen or now_ms >= self._detection.due_ms:
             self._signals_seen = len(signals)
             self._detect(signals, now_ms)
-        self.due_ms = self._next_due_ms(now_ms)
+        self.due_ms = min(
+            self._detection.due_ms,
+            FOREVER_MS if self._last_is_closed else closes_ms + 1,
+            self._find_promise_due_ms(now_ms),
+            self._forget_due_ms(now_ms),
+        )
         changes, self.changes = self.changes, []
         return changes
-
-    def _close_journeys(self, now_ms: int) -> None:
-        journeys = self.stitcher.journeys
-        if not journeys:
-            return
-        is_closed = now_ms > journeys[-1].closes_ms(self.policy.stitching)
-        if is_closed != self._last_is_closed:
-            self._last_is_closed = is_closed
-            journeys[-1].is_dirty = True
-            self.is_dirty = True
 
     def _detect(self, signals: Sequence[Touch], now_ms: int) -> None:
         if signals:
@@ -233,22 +251,18 @@ class Customer:
             finding.promised_ms,
         )
 
-    def _next_due_ms(self, now_ms: int) -> int:
-        due_ms = self._detection.due_ms
-        rules = self.policy.stitching
-        if self.stitcher.journeys and not self._last_is_closed:
-            due_ms = min(due_ms, self.stitcher.journeys[-1].closes_ms(rules) + 1)
+    def _find_promise_due_ms(self, now_ms: int) -> int:
+        due_ms = FOREVER_MS
         if self.stitcher.book.promises:
             pending = (p.latest_promised_ms + 1 for p in self.stitcher.book.promises if p.settling is None)
-            self._promise_due_ms = min((moment for moment in pending if moment > now_ms), default=FOREVER_MS)
-        else:
-            self._promise_due_ms = FOREVER_MS
-        return min(due_ms, self._promise_due_ms, self._forget_due_ms(now_ms))
+            due_ms = min((moment for moment in pending if moment > now_ms), default=FOREVER_MS)
+        self._promise_due_ms = due_ms
+        return due_ms
 
     def _forget_due_ms(self, now_ms: int) -> int:
         rules = self.policy.stitching
         if not self.stitcher.journeys:
-            return self.floor_ms + self.policy.reach_ms + 1
+            return self.floor_ms + self._reach_ms + 1
         # Nothing is forgotten before the first journey is; where that must wait, ask again after a while.
         due_ms = self._forgettable_ms(self.stitcher.journeys[0]) + 1
         return due_ms if due_ms > now_ms else now_ms + max(rules.gap_ms, 1)
@@ -264,8 +278,7 @@ class Customer:
 
     def may_forget(self, now_ms: int) -> bool:
         """Whether `forget` could drop anything."""
-        journeys = self.stitcher.journeys
-        return not journeys or now_ms > self._forgettable_ms(journeys[0])
+        return not self.stitcher.journeys or now_ms > self._forgettable_ms(self.stitcher.journeys[0])
 
     def forget(self, now_ms: int) -> bool:
         """Drop what can change no more; call it when nothing is unwritten. Returns whether the customer is done."""
@@ -297,7 +310,7 @@ class Customer:
         self.seen = _index(self.log)
         self.promises = {i: state for i, state in self.promises.items() if state.requested_ms > cut_ms}
         self.episodes = {i: state for i, state in self.episodes.items() if state.anchor_ms > cut_ms}
-        self.sealed_segments = 0
+        self._store_anew()
         self._stitch_anew()
         for journey in self.stitcher.journeys:
             journey.is_dirty = False
@@ -321,6 +334,10 @@ class Customer:
             else:
                 self.orphaned_episode_ids.add(episode_id)
 
+    def summarise(self, journey: Journey) -> Summary:
+        """What one of the journeys comes to."""
+        return journey.summarise(self._order)
+
     def is_closed(self, journey: Journey) -> bool:
         """Whether a journey of this customer is closed; true for all but perhaps the last."""
         return journey is not self.stitcher.journeys[-1] or self._last_is_closed
@@ -330,8 +347,7 @@ class Customer:
         return sum(1 for s in self.episodes.values() if s.journey_id == journey_id and s.status != "withdrawn")
 
     def head(self) -> Head:
-        """Segment 0 as it must be stored now."""
-        tail = self.log[self.sealed_segments * SEGMENT_TOUCHES :]
+        """Segment 0 as it must be stored now, without its touches."""
         return Head(
             FORMAT,
             self.floor_ms,
@@ -340,7 +356,7 @@ class Customer:
             sorted(self.journey_ids),
             list(self.promises.values()),
             list(self.episodes.values()),
-            tail,
+            [],
         )
 
     @classmethod

@@ -14,7 +14,7 @@ from streams.rows import (
     retracted_journey_row,
     retracted_promise_row,
 )
-from streams.states import SEGMENT_TOUCHES, PromiseState, pack_head, pack_touches
+from streams.states import NOTHING_PACKED, SEGMENT_TOUCHES, PromiseState, pack_head, pack_touches
 
 
 class Cold(msgspec.Struct, gc=False):
@@ -61,15 +61,18 @@ def _gather_promises(customer: Customer, now_ms: int, origin: Origin, rows: Rows
 
 
 def _gather_journeys(customer: Customer, origin: Origin, rows: Rows) -> None:
-    current = set()
-    for journey in customer.stitcher.journeys:
-        current.add(journey.journey_id(customer.key))
+    journeys, written = customer.stitcher.journeys, customer.journey_ids
+    for journey in journeys:
         if journey.is_dirty:
+            written.add(journey.journey_id(customer.key))
             rows.journeys.append(journey_row(customer, journey, origin))
             journey.is_dirty = False
-    gone = customer.journey_ids - current
-    rows.journeys.extend(retracted_journey_row(customer.name, journey_id, origin) for journey_id in sorted(gone))
-    customer.journey_ids = current
+    if len(written) > len(journeys):
+        # A journey that is not dirty is written, so what is too many is gone.
+        current = {journey.journey_id(customer.key) for journey in journeys}
+        gone = sorted(written - current)
+        rows.journeys.extend(retracted_journey_row(customer.name, journey_id, origin) for journey_id in gone)
+        customer.journey_ids = current
 
 
 def _gather_segments(customer: Customer, origin: Origin, rows: Rows, former: Cold | None) -> Cold:
@@ -80,11 +83,13 @@ def _gather_segments(customer: Customer, origin: Origin, rows: Rows, former: Col
     while len(log) - len(sealed) * SEGMENT_TOUCHES >= 2 * SEGMENT_TOUCHES:
         start = len(sealed) * SEGMENT_TOUCHES
         sealed.append(pack_touches(log[start : start + SEGMENT_TOUCHES]))
+        customer.packed = NOTHING_PACKED
         rows.states.append((customer.key, len(sealed), customer.key_hash, 0, sealed[-1], origin.version, 0))
     for segment in range(len(sealed) + 1, stored + 1):
         rows.states.append((customer.key, segment, customer.key_hash, 0, b"", origin.version, 1))
     customer.sealed_segments = len(sealed)
-    head = pack_head(customer.head())
+    packed, before = (customer.packed, former.head) if former else (NOTHING_PACKED, b"")
+    head, customer.packed = pack_head(customer.head(), log[len(sealed) * SEGMENT_TOUCHES :], before, packed)
     rows.states.append((customer.key, 0, customer.key_hash, customer.due_ms, head, origin.version, 0))
     return Cold(customer.due_ms, customer.scheduled_ms, head, tuple(sealed))
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import heapq
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from schemas.catalogue import BY_NAME, SOURCES
 from schemas.identifiers import customer_key
 from schemas.topics import TOUCHPOINTS
 from streams.customer import NOT_SCHEDULED_MS, Customer
@@ -113,9 +111,9 @@ class Partition:
             if customer is None:
                 outcome.misrouted.append(arrival)
                 continue
-            if arrival.occurred_ms > time_ms:
-                time_ms = arrival.occurred_ms
-            touch = _to_touch(arrival)
+            touch = arrival.touch
+            if touch.occurred_ms > time_ms:
+                time_ms = touch.occurred_ms
             verdict = customer.add(touch, time_ms)
             if verdict is in_time:
                 touched[key] = customer
@@ -140,7 +138,7 @@ class Partition:
     ) -> None:
         self.positions[chunk.topic] = chunk.next_offset
         self.touchpoints.extend(chunk, customers, accepted, late)
-        outcome.accepted.update([arrival.wire.source for arrival in accepted])
+        outcome.accepted.update([arrival.touch.source for arrival in accepted])
 
     def _retract(self, customer: Customer, touch: Touch, chunk: DecodedChunk) -> None:
         former = customer.superseded
@@ -272,24 +270,3 @@ def unpack(key: str, policy: Policy, cold: Cold) -> Customer:
     customer = Customer.restored(key, policy, unpack_head(cold.head), map(unpack_touches, cold.sealed))
     customer.due_ms, customer.scheduled_ms = cold.due_ms, cold.scheduled_ms
     return customer
-
-
-_NAMES = {name: name for name in (*SOURCES, *BY_NAME)}
-
-
-def _to_touch(arrival: Arrival) -> Touch:
-    # Names that come again and again are kept once.
-    wire = arrival.wire
-    return Touch(
-        arrival.occurred_ms,
-        _NAMES.get(wire.source, wire.source),
-        wire.event_id,
-        _NAMES.get(wire.type, wire.type),
-        arrival.received_ms,
-        sys.intern(wire.channel) if wire.channel is not None else None,
-        wire.order_id,
-        wire.case_id,
-        wire.store_id,
-        wire.agent_id,
-        arrival.details,
-    )

@@ -75,6 +75,7 @@ class Pipeline:
         self._step = asyncio.Lock()
         self._flush_lock = asyncio.Lock()
         self._flush_wanted = asyncio.Event()
+        self._is_behind = False
         self._room = asyncio.Condition()
         self._patience = Patience()
         self._alert_count = 0
@@ -110,8 +111,12 @@ class Pipeline:
                 self._uncommitted[TP(topic, number)] = chunk.next_offset
         self._metrics.chunk_seconds.observe(time.perf_counter() - began)
         self._metrics.last_progress.set_to_current_time()
-        if self._unwritten_rows >= self._settings.flush_rows:
+        was_behind, self._is_behind = self._is_behind, self._find_behind()
+        if self._unwritten_rows >= self._settings.flush_rows or (was_behind and not self._is_behind):
             self._flush_wanted.set()
+
+    def _find_behind(self) -> bool:
+        return not all(self._ends.is_caught_up(p.number, p.positions) for p in self._partitions.values())
 
     async def _own(self, number: int, generation: int) -> Partition | None:
         if generation != self._app.consumer_generation_id:
@@ -296,10 +301,15 @@ class Pipeline:
             metrics.event_to_queryable.observe(live)
 
     async def flush_when_due(self) -> None:
-        """Flush about every interval, or as soon as enough rows wait. Runs until cancelled."""
+        """Flush about every interval, or as soon as enough rows wait or a backlog ends. Runs until cancelled.
+
+        While there is a backlog flushes are fewer and larger, as each writes a customer that it touches once.
+        """
+        settings = self._settings
         while True:
+            interval = settings.backlog_flush_interval if self._is_behind else settings.flush_interval
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._flush_wanted.wait(), self._settings.flush_interval.total_seconds())
+                await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())
             await self.flush()
 
     async def assign(self, assigned: set[TP]) -> None:

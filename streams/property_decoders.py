@@ -13,32 +13,42 @@ from typing import Annotated, Any
 
 import msgspec
 
-from schemas.catalogue import BY_NAME, UNKNOWN_STAGE, Stage
+from schemas.catalogue import BY_NAME
 from schemas.moments import check_moment, to_epoch_ms
 from schemas.properties import Properties
+from schemas.wire import MAX_NESTING
 from streams.touch import DETAILS
 
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}", re.ASCII)
-_decode_whole = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_flat = msgspec.json.Decoder(dict[str, str | int | float | bool | None]).decode
+_decode_nested = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _decode_whole(raw: msgspec.Raw) -> dict[str, Any]:
+    try:
+        return _decode_flat(raw)
+    except msgspec.ValidationError:
+        text = bytes(raw)
+        if text.count(b"{") + text.count(b"[") >= MAX_NESTING:
+            raise
+        return _decode_nested(raw)
 
 
 @dataclass(frozen=True, slots=True)
 class PropertyDecoder:
-    """How the properties of one type are checked. `keeps`: what a signal keeps as details, None for other types.
+    """How the properties of one type are checked. `name` is empty for types that are not catalogued.
 
+    `keeps`: what a signal keeps as details, None for other types.
     `moments` names the properties that hold times; details hold them as epoch milliseconds.
     """
 
-    stage: Stage
+    name: str = ""
     typed: Callable[[msgspec.Raw], Any] | None = None
     moments: tuple[str, ...] = ()
     keeps: tuple[str, ...] | None = None
 
     def decode(self, raw: msgspec.Raw) -> dict[str, Any] | None:
-        """The details of a signal, None for other types. Raises msgspec.DecodeError or ValueError when in doubt.
-
-        The caller has made sure that they are not nested too deep.
-        """
+        """The details of a signal, None for other types. Raises msgspec.DecodeError or ValueError when in doubt."""
         whole = _decode_whole(raw)
         if self.typed is None:
             # No model names these: what is no text is no value.
@@ -102,13 +112,13 @@ def _catalogued() -> dict[str, PropertyDecoder]:
         model, keeps = entry.properties, DETAILS.get(entry.name)
         if model.model_fields:
             typed = msgspec.json.Decoder(_struct_of(model)).decode
-            decoders[entry.name] = PropertyDecoder(entry.stage, typed, _moments_of(model), keeps)
+            decoders[entry.name] = PropertyDecoder(entry.name, typed, _moments_of(model), keeps)
         else:
-            decoders[entry.name] = PropertyDecoder(entry.stage, keeps=keeps)
+            decoders[entry.name] = PropertyDecoder(entry.name, keeps=keeps)
     return decoders
 
 
-_UNLISTED = PropertyDecoder(UNKNOWN_STAGE)
+_UNLISTED = PropertyDecoder()
 
 
 def property_decoder(name: str) -> PropertyDecoder | None:

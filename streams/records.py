@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
+
+from schemas.catalogue import Source
+from streams.touch import Touch
 
 
 class Record(Protocol):
@@ -28,7 +31,7 @@ class Wire(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A touchpoint as the fast decoder reads it: types checked, `properties` still bytes, nothing unknown."""
 
     event_id: str
-    source: str
+    source: Source
     type: str
     occurred_at: str
     identifiers: dict[str, str]
@@ -44,15 +47,15 @@ class Wire(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 class Arrival(msgspec.Struct, gc=False):
-    """One valid touchpoint of a chunk. Times are epoch milliseconds; `sent_ms` is 0 when it was not said."""
+    """One valid touchpoint of a chunk: its customer's key, what is kept of it and what is only written.
+
+    Times are epoch milliseconds; `sent_ms` is 0 when it was not said, `original_ms` None where no skew was corrected.
+    """
 
     offset: int
     key: str
+    touch: Touch
     wire: Wire
-    occurred_ms: int
-    received_ms: int
-    stage: str
-    details: dict[str, Any] | None
     sent_ms: int = 0
     original_ms: int | None = None
 

@@ -51,28 +51,27 @@ class TouchpointColumns:
     ) -> None:
         """Append accepted arrivals and the customers that they belong to, in the same order."""
         count = len(arrivals)
+        touches = [arrival.touch for arrival in arrivals]
         wires = [arrival.wire for arrival in arrivals]
-        received = [arrival.received_ms for arrival in arrivals]
         added: tuple[Iterable[Any], ...] = (
             [customer.name for customer in customers],
-            [arrival.occurred_ms for arrival in arrivals],
-            [wire.source for wire in wires],
-            [wire.event_id for wire in wires],
-            [wire.type for wire in wires],
-            [arrival.stage for arrival in arrivals],
-            [wire.channel or "" for wire in wires],
-            [wire.order_id or "" for wire in wires],
-            [wire.case_id or "" for wire in wires],
-            [wire.store_id or "" for wire in wires],
-            [wire.agent_id or "" for wire in wires],
+            [touch.occurred_ms for touch in touches],
+            [touch.source for touch in touches],
+            [touch.event_id for touch in touches],
+            [touch.type for touch in touches],
+            [touch.channel or "" for touch in touches],
+            [touch.order_id or "" for touch in touches],
+            [touch.case_id or "" for touch in touches],
+            [touch.store_id or "" for touch in touches],
+            [touch.agent_id or "" for touch in touches],
             [
                 customer.identifiers_json if len(wire.identifiers) == 1 else _encode_json(wire.identifiers).decode()
                 for wire, customer in zip(wires, customers, strict=True)
             ],
             [str(wire.properties, "utf-8") for wire in wires],
-            received,
+            [touch.received_ms for touch in touches],
             [arrival.sent_ms for arrival in arrivals],
-            [a.occurred_ms if a.original_ms is None else a.original_ms for a in arrivals],
+            [a.touch.occurred_ms if a.original_ms is None else a.original_ms for a in arrivals],
             late,
             [wire.schema_version for wire in wires],
             [chunk.topic] * count,
@@ -96,7 +95,7 @@ class TouchpointColumns:
         """Delete the row of a touchpoint that an earlier received version has superseded."""
         row = (
             (customer, touch.occurred_ms, touch.source, touch.event_id, touch.type)
-            + ("",) * 6
+            + ("",) * 5
             + ("{}", "{}", touch.received_ms, 0, touch.occurred_ms, 0, 1, chunk.topic, chunk.partition, 0, 1)
         )
         for column, value in zip(self.columns, row, strict=True):
@@ -118,38 +117,49 @@ class Rows:
 def journey_row(customer: Customer, journey: Journey, origin: Origin) -> tuple[Any, ...]:
     """A row of `tables.JOURNEYS`."""
     journey_id = journey.journey_id(customer.key)
-    statuses = (
-        [customer.promises[p.promise_id(customer.key)].status for p in journey.promises] if journey.promises else []
-    )
-    deviations = [
-        p.settled_ms - p.latest_promised_ms
-        for p in journey.promises
-        if p.settled_ms and not p.withdrawn and p.kind.name == "delivery"
-    ]
+    summary = customer.summarise(journey)
+    promises = _count_promises(customer, journey) if journey.promises else _NO_PROMISES
     return (
         customer.name,
         journey_id,
         journey.first.occurred_ms,
         journey.last.occurred_ms,
         "closed" if customer.is_closed(journey) else "open",
-        journey.outcome(),
+        summary.outcome(),
         journey.count,
-        *journey.sources,
-        *journey.stages,
-        SEPARATOR.join(journey.channels),
-        SEPARATOR.join(journey.path),
-        journey.contacts,
-        journey.orders,
+        *summary.sources,
+        *summary.stages,
+        SEPARATOR.join(summary.channels),
+        SEPARATOR.join(summary.path),
+        summary.contacts,
+        summary.orders,
+        *promises[:-1],
+        summary.queue_wait_ms,
+        summary.contact_wait_ms,
+        promises[-1],
+        customer.friction_count(journey_id) if customer.episodes else 0,
+        *origin.marks(),
+    )
+
+
+_NO_PROMISES = (0, 0, 0, 0, 0, tables.NO_DEVIATION_MS)
+
+
+def _count_promises(customer: Customer, journey: Journey) -> tuple[int, int, int, int, int, int]:
+    """All, open, kept, late and broken ones, and the greatest deviation of a delivery in ms."""
+    statuses = [customer.promises[promise.promise_id(customer.key)].status for promise in journey.promises]
+    deviations = [
+        p.settled_ms - p.latest_promised_ms
+        for p in journey.promises
+        if p.settled_ms and not p.withdrawn and p.kind.name == "delivery"
+    ]
+    return (
         len(statuses),
         statuses.count("open"),
         statuses.count("kept"),
         statuses.count("late"),
         statuses.count("broken"),
-        journey.queue_wait_ms,
-        journey.contact_wait_ms,
-        max(deviations) if deviations else tables.NO_DEVIATION_MS,
-        customer.friction_count(journey_id) if customer.episodes else 0,
-        *origin.marks(),
+        max(deviations, default=tables.NO_DEVIATION_MS),
     )
 
 

@@ -6,7 +6,8 @@ holds 256 touches in order of arrival and never changes, so a journey of any len
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -86,9 +87,35 @@ _decode_head = msgspec.msgpack.Decoder(Head).decode
 _decode_touches = msgspec.msgpack.Decoder(list[Touch]).decode
 
 
-def pack_head(head: Head) -> bytes:
-    """The bytes of segment 0."""
-    return _encode(head)
+class Packed(NamedTuple):
+    """How much of a stored head is touches: so many, in so many bytes at its end."""
+
+    touches: int
+    size_bytes: int
+
+
+NOTHING_PACKED = Packed(0, 0)
+
+
+def pack_head(head: Head, tail: Sequence[Touch], former: bytes, packed: Packed) -> tuple[bytes, Packed]:
+    """The bytes of segment 0: `head`, whose own tail is empty, with `tail`.
+
+    The first `packed.touches` of `tail` are taken as they stand at the end of the `former` bytes: packing costs what is
+    new, not what is there.
+    """
+    added = _encode(tail[packed.touches :])
+    kept = former[len(former) - packed.size_bytes :]
+    touches = kept + added[_array_start(len(tail) - packed.touches) :]
+    return _encode(head)[:-1] + _encode_array_start(len(tail)) + touches, Packed(len(tail), len(touches))
+
+
+def _array_start(length: int) -> int:
+    return 1 if length < 16 else 3
+
+
+def _encode_array_start(length: int) -> bytes:
+    # https://github.com/msgpack/msgpack/blob/master/spec.md#array-format-family; a tail is shorter than 65,536.
+    return bytes((0x90 | length,)) if length < 16 else b"\xdc" + length.to_bytes(2, "big")
 
 
 def pack_touches(touches: list[Touch]) -> bytes:

@@ -7,26 +7,12 @@ owed, or more than `max_gap` regardless. "Owed" means neither fulfilled nor with
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from schemas.catalogue import BY_NAME, SOURCES, STAGES, UNKNOWN_STAGE
 from streams.promises import FOREVER_MS, Promise, PromiseBook
+from streams.summary import Summary
 from streams.touch import DETAILS, Touch, derive_id
-
-Outcome = Literal["converted", "abandoned", "resolved", "unresolved", "returned", "browsing"]
-MAX_PATH = 200
-NO_WAIT_MS = -1
-
-_SOURCE_INDEX: dict[str, int] = {source: index for index, source in enumerate(SOURCES)}
-_STAGE_INDEX = {entry.name: STAGES.index(entry.stage) for entry in BY_NAME.values()}
-_UNKNOWN_STAGE_INDEX = STAGES.index(UNKNOWN_STAGE)
-_ORDER_TYPES = frozenset({"order_placed", "purchased"})
-_BASKET_TYPES = frozenset({"cart_updated", "checkout_started", "payment_failed"})
-_RETURN_TYPES = frozenset({"returned", "parcel_returned"})
-_CONTACT_ENDS = frozenset({"contact_answered", "contact_abandoned", "contact_ended"})
-_NOTABLE = _ORDER_TYPES | _BASKET_TYPES | _RETURN_TYPES | DETAILS.keys()
 
 
 @dataclass(frozen=True)
@@ -40,12 +26,14 @@ class StitchingRules:
 
 
 class Journey:
-    """One journey as far as it is known. `closes_ms`: it is closed once partition time is past this."""
+    """One journey as far as it is known: where it begins and ends, and what was promised in it.
+
+    `touches_before`: how many touches precede it in the customer's order.
+    """
 
     __slots__ = (
-        "first", "last", "count", "sources", "stages", "channels", "path", "contacts", "orders", "promises",
-        "queue_wait_ms", "contact_wait_ms", "is_dirty", "has_signals", "_waits", "_basket", "_returned", "_resolved",
-        "_journey_id", "touches_before", "signals_before", "promises_before",
+        "first", "last", "count", "promises", "is_dirty", "has_signals", "touches_before", "signals_before",
+        "promises_before", "_summary", "_journey_id",
     )  # fmt: skip
 
     def __init__(self, first: Touch, touches_before: int, signals_before: int, promises_before: int) -> None:
@@ -55,21 +43,10 @@ class Journey:
         self.first = first
         self.last = first
         self.count = 0
-        self.sources = [0] * len(SOURCES)
-        self.stages = [0] * len(STAGES)
-        self.channels: list[str] = []
-        self.path: list[str] = []
-        self.contacts = 0
-        self.orders = 0
         self.promises: list[Promise] = []
-        self.queue_wait_ms = NO_WAIT_MS
-        self.contact_wait_ms = NO_WAIT_MS
         self.is_dirty = True
         self.has_signals = False
-        self._waits: dict[tuple[str | None, ...], int] | None = None
-        self._basket = False
-        self._returned = False
-        self._resolved: bool | None = None
+        self._summary: Summary | None = None
         self._journey_id: str | None = None
 
     def journey_id(self, customer_key: str) -> str:
@@ -78,74 +55,22 @@ class Journey:
             self._journey_id = derive_id(customer_key, self.first.source, self.first.event_id)
         return self._journey_id
 
-    def feed(self, touch: Touch) -> None:
-        """Append a touch that comes after all others in order. Constant time."""
-        kind = touch.type
-        self.last = touch
-        self.count += 1
-        self.is_dirty = True
-        self.sources[_SOURCE_INDEX[touch.source]] += 1
-        stage = _STAGE_INDEX.get(kind, _UNKNOWN_STAGE_INDEX)
-        if not self.stages[stage]:
-            self.stages[stage] = touch.occurred_ms
-        channel = touch.channel or touch.source
-        if channel not in self.channels:
-            self.channels.append(channel)
-        if self.count <= MAX_PATH:
-            self.path.append(kind)
-        if kind in _NOTABLE:
-            self._note(touch)
-
-    def _note(self, touch: Touch) -> None:
-        kind = touch.type
-        if kind in _ORDER_TYPES:
-            self.orders += 1
-        elif kind in _BASKET_TYPES:
-            self._basket = True
-        elif kind in _RETURN_TYPES:
-            self._returned = True
-        elif kind == "contact_started":
-            self.contacts += 1
-            self._resolved = False if self._resolved is None else self._resolved
-            self._start_wait((touch.details or {}).get("contact_id"), touch=touch)
-        elif kind in _CONTACT_ENDS:
-            if kind == "contact_ended":
-                self._resolved = bool((touch.details or {}).get("resolved"))
-            waited = self._end_wait((touch.details or {}).get("contact_id"), touch=touch)
-            self.contact_wait_ms = max(self.contact_wait_ms, waited)
-        elif kind == "queue_joined":
-            self._start_wait(touch.store_id, (touch.details or {}).get("queue"), touch=touch)
-        elif kind == "service_started":
-            waited = self._end_wait(touch.store_id, (touch.details or {}).get("queue"), touch=touch)
-            self.queue_wait_ms = max(self.queue_wait_ms, waited)
-        elif kind in ("complaint_opened", "complaint_resolved"):
-            self._resolved = kind == "complaint_resolved"
-
-    def _start_wait(self, *key: str | None, touch: Touch) -> None:
-        if self._waits is None:
-            self._waits = {}
-        self._waits[key] = touch.occurred_ms
-
-    def _end_wait(self, *key: str | None, touch: Touch) -> int:
-        started = self._waits.pop(key, None) if self._waits else None
-        return NO_WAIT_MS if started is None else touch.occurred_ms - started
-
-    def outcome(self) -> Outcome:
-        """How it ended so far: a return outweighs an order, an order outweighs support, support outweighs browsing."""
-        if self._returned:
-            return "returned"
-        if self.orders:
-            return "converted"
-        if self._resolved is not None:
-            return "resolved" if self._resolved else "unresolved"
-        return "abandoned" if self._basket else "browsing"
+    def summarise(self, order: Sequence[Touch]) -> Summary:
+        """What its touches come to; `order` is all of the customer's. Looks only at those that came since last time."""
+        summary = self._summary
+        if summary is None:
+            summary = self._summary = Summary()
+        start = self.touches_before
+        if summary.count < self.count:
+            summary.extend(order[start + summary.count : start + self.count])
+        return summary
 
     def copied(self, promises: Mapping[int, Promise]) -> Journey:
         """An independent copy. `promises`: the copy of each promise, by the id of the original."""
         copy = Journey(self.first, self.touches_before, self.signals_before, self.promises_before)
-        for name in self.__slots__:
-            value = getattr(self, name)
-            setattr(copy, name, value.copy() if isinstance(value, (list, dict)) else value)
+        copy.last, copy.count, copy.has_signals = self.last, self.count, self.has_signals
+        copy.is_dirty, copy._journey_id = self.is_dirty, self._journey_id
+        copy._summary = self._summary.copied() if self._summary is not None else None
         copy.promises = [promises[id(promise)] for promise in self.promises]
         return copy
 
@@ -194,7 +119,9 @@ class Stitcher:
             touch.occurred_ms - journey.last.occurred_ms > self.rules.gap_ms and not journey.takes(touch, self.rules)
         ):
             journey = self._start_journey(touch)
-        journey.feed(touch)
+        journey.last = touch
+        journey.count += 1
+        journey.is_dirty = True
         self.count += 1
         if touch.type in DETAILS:
             self.signals.append(touch)

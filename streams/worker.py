@@ -33,7 +33,7 @@ from streams.pipeline import STOP_SECONDS, TICK_SECONDS, TOPICS, Pipeline
 from streams.rules.loading import load_rules
 
 CANNOT_GO_ON = 70
-YOUNG_OBJECTS = 100_000
+YOUNG_OBJECTS = 1_000_000
 REFRESH_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
 logger = logging.getLogger("journeys.worker")
@@ -84,14 +84,14 @@ def tune_garbage_collection() -> None:
 
 @contextlib.contextmanager
 def _announced(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
-    """Serve /metrics, and leave a note in the data directory where it is."""
+    """Serve /metrics, and leave a note that says where it is."""
     try:
         server, thread = start_http_server(settings.metrics_port, settings.metrics_host, registry)
     except OSError as error:
         raise Misconfigured(
             f"metrics_port {settings.metrics_port} is taken: set JOURNEYS_METRICS_PORT to another, or 0 for a free one"
         ) from error
-    note = settings.data_dir / "workers" / f"{os.getpid()}.json"
+    note = (settings.worker_notes_dir or settings.data_dir / "workers") / f"{os.getpid()}.json"
     _write_note(note, f"http://{settings.metrics_host}:{server.server_port}/metrics")
     try:
         yield

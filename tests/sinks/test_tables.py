@@ -47,7 +47,6 @@ def test_touchpoints(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) ->
             "customer_id",
             "event_id",
             "type",
-            "stage",
             "channel",
             "order_id",
             "case_id",
@@ -73,6 +72,7 @@ def test_touchpoints(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) ->
     clickhouse.insert(TOUCHPOINTS, columns(TOUCHPOINTS, [sent]))
     expected = {
         **texts,
+        "stage": "discover",
         "source": "web",
         "occurred_at": MOMENT,
         "identifiers": {"customer_id": "C-1", "email": 'א "x"'},
@@ -87,6 +87,10 @@ def test_touchpoints(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) ->
     assert shares({"_topic": "touchpoints", "_partition": 3, "_offset": 2**63, "_is_deleted": 0}, stored)
     assert stored["sent_at"] == datetime(1970, 1, 1, tzinfo=UTC)
     assert stored["_version"] == 2 * (2**61 - 1 - (MOMENT_MS + 1))
+    known = {**sent, "type": "dispatched", "identifiers_json": "", "customer_id": "C-2"}
+    clickhouse.insert(TOUCHPOINTS, columns(TOUCHPOINTS, [known]))
+    found = analyst.query("SELECT stage, identifiers FROM analytics.touchpoints WHERE customer_id = 'C-2'")
+    assert found == [("fulfil", {"customer_id": "C-2"})]
 
 
 def test_journeys(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
+from schemas.catalogue import Source
 from schemas.topics import TOUCHPOINTS as TOPIC
 from sinks import tables
 from sinks.memory import MemoryWriter, Row
@@ -28,10 +29,11 @@ Seen = tuple[str, Touch]
 def to_arrival(offset: int, customer: str, touch: Touch) -> Arrival:
     """What the decoder would hand over."""
     identifiers = dict([customer.split(":", 1)])
-    wire = Wire(touch.event_id, touch.source, touch.type, "", identifiers, touch.order_id, touch.case_id)
+    source = cast(Source, touch.source)
+    wire = Wire(touch.event_id, source, touch.type, "", identifiers, touch.order_id, touch.case_id)
     wire.store_id, wire.agent_id, wire.channel = touch.store_id, touch.agent_id, touch.channel
     wire.properties = msgspec.Raw(b"{}")
-    return Arrival(offset, customer, wire, touch.occurred_ms, touch.received_ms, "discover", touch.details)
+    return Arrival(offset, customer, touch, wire)
 
 
 class Life:

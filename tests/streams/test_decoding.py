@@ -69,15 +69,15 @@ def check_same(raw: bytes | None) -> DecodedChunk:
 
 
 def check_equal(arrival: Arrival, expected: Touchpoint) -> None:
-    wire = arrival.wire
+    wire, touch = arrival.wire, arrival.touch
     for name in ("event_id", "source", "type", "order_id", "case_id", "store_id", "agent_id", "channel"):
-        assert getattr(wire, name) == getattr(expected, name), name
+        assert getattr(touch, name) == getattr(wire, name) == getattr(expected, name), name
     assert dict(wire.identifiers) == dict(expected.identifiers)
     assert arrival.key == record_key(*strongest(expected.identifiers))
-    assert arrival.occurred_ms == to_epoch_ms(expected.occurred_at)
+    assert touch.occurred_ms == to_epoch_ms(expected.occurred_at)
     model = type(expected.properties)
     assert model.model_validate_json(bytes(wire.properties)) == expected.properties
-    assert arrival.details == details_of(expected)
+    assert touch.details == details_of(expected)
 
 
 def details_of(touchpoint: Touchpoint) -> dict[str, Any] | None:
@@ -212,7 +212,7 @@ def test_a_bad_record_costs_its_neighbours_nothing(raw: bytes | None) -> None:
     chunk = decode(*records)
     assert [a.offset for a in chunk.arrivals if a.offset != 250] == [n for n in range(500) if n != 250]
     assert len(chunk.arrivals) + len(chunk.refusals) == 500 and chunk.next_offset == 500
-    assert all(a.wire.event_id == f"e-{a.offset}" and a.occurred_ms for a in chunk.arrivals if a.offset != 250)
+    assert all(a.wire.event_id == f"e-{a.offset}" and a.touch.occurred_ms for a in chunk.arrivals if a.offset != 250)
 
 
 def test_details_that_no_model_names_are_kept_when_they_are_text() -> None:
@@ -220,14 +220,16 @@ def test_details_that_no_model_names_are_kept_when_they_are_text() -> None:
     for sku, details in (("K-1", {"sku": "K-1"}), (["K-1"], {}), (None, {})):
         for beside in ({}, {"colour": "blue"}):
             raw = encode_touchpoint({**held, **beside, "properties": {"sku": sku}})
-            assert decode(Record(raw)).arrivals[0].details == details
+            assert decode(Record(raw)).arrivals[0].touch.details == details
 
 
 def test_replay_lifts_the_lower_bound_and_nothing_else() -> None:
     replay = [(REPLAY_HEADER, b"1")]
     old, older, ahead = (encoded(occurred_at=f"{year}-01-01T00:00:00.000Z") for year in (1999, 1969, 2027))
     assert [r.reason for r in decode(Record(old)).refusals] == ["too_old"]
-    assert decode(Record(old, headers=replay)).arrivals[0].occurred_ms == to_epoch_ms(datetime(1999, 1, 1, tzinfo=UTC))
+    assert decode(Record(old, headers=replay)).arrivals[0].touch.occurred_ms == to_epoch_ms(
+        datetime(1999, 1, 1, tzinfo=UTC)
+    )
     assert [r.reason for r in decode(Record(older, headers=replay)).refusals] == ["too_old"]
     assert [r.reason for r in decode(Record(ahead, headers=replay)).refusals] == ["too_far_ahead"]
 
@@ -245,8 +247,8 @@ def test_a_clock_that_is_off_is_corrected_and_the_original_kept(skew_seconds: in
     raw = encoded(sent_at="2026-11-21T11:00:00Z", received_at=received)
     [arrival] = decode(Record(raw)).arrivals
     original = to_epoch_ms(datetime.fromisoformat(GOOD["occurred_at"]))
-    assert (arrival.original_ms, arrival.occurred_ms) == (original, original + moved_ms)
-    assert arrival.received_ms == to_epoch_ms(received)
+    assert (arrival.original_ms, arrival.touch.occurred_ms) == (original, original + moved_ms)
+    assert arrival.touch.received_ms == to_epoch_ms(received)
 
 
 def test_personal_identifiers_are_hidden_or_refused() -> None:
