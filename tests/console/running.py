@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,12 +24,12 @@ def environment(**changed: str) -> dict[str, str]:
 
 
 def journeys(
-    *arguments: str, cwd: Path, stdin: str = "", seconds: float = 50, **changed: str
+    *arguments: str, cwd: Path, stdin: str = "", seconds: float = 50, changed: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [*COMMAND, *arguments],
-        cwd=cwd, input=stdin, capture_output=True, text=True, timeout=seconds, env=environment(**changed),
+        cwd=cwd, input=stdin, capture_output=True, text=True, timeout=seconds, env=environment(**(changed or {})),
     )  # fmt: skip
 
 

@@ -52,10 +52,10 @@ def test_misuse_is_one_line(arguments: tuple[str, ...], code: int, told: str, tm
 
 
 def test_a_bad_setting_is_one_line_and_debug_shows_where(tmp_path: Path) -> None:
-    done = journeys("status", cwd=tmp_path, JOURNEYS_PARTITIONS="none")
+    done = journeys("status", cwd=tmp_path, changed={"JOURNEYS_PARTITIONS": "none"})
     assert done.returncode == 1
     assert one_line(done.stderr).startswith("journeys: JOURNEYS_PARTITIONS=none: ")
-    debugged = journeys("status", "--debug", cwd=tmp_path, JOURNEYS_PARTITIONS="none")
+    debugged = journeys("status", "--debug", cwd=tmp_path, changed={"JOURNEYS_PARTITIONS": "none"})
     assert debugged.returncode == 1 and "Traceback" in debugged.stderr
 
 
@@ -66,8 +66,8 @@ def test_a_broken_settings_file_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_kafka_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
-    clickhouse = "clickhouse://u:hunter2@127.0.0.1:1/"
-    done = journeys("emit", cwd=tmp_path, KAFKA="127.0.0.1:1", CLICKHOUSE=clickhouse)
+    servers = {"KAFKA": "127.0.0.1:1", "CLICKHOUSE": "clickhouse://u:hunter2@127.0.0.1:1/"}
+    done = journeys("emit", cwd=tmp_path, changed=servers)
     assert done.returncode == 1
     assert "127.0.0.1:1" in one_line(done.stderr) and "hunter2" not in done.stderr + done.stdout
 
