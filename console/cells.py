@@ -23,6 +23,13 @@ def is_number_type(kind: str) -> bool:
     return NUMBERS.match(kind) is not None
 
 
+def is_truth_type(kind: str) -> bool:
+    """Whether a ClickHouse type holds true and false: `Nullable(Bool)` does."""
+    for wrapper in WRAPPERS:
+        kind = kind.removeprefix(wrapper)
+    return kind.startswith("Bool")
+
+
 def show_cell(value: Any) -> str:
     """A value for a table: no control characters, no direction marks; nested values as compact JSON."""
     if value is None:

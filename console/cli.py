@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import select
+import signal
 import sys
 import tomllib
 import traceback
@@ -20,6 +22,8 @@ from console.settings_view import describe_fault
 from schemas.errors import JourneysError
 
 INTERRUPTED = 130
+UNREAD = 128 + signal.SIGPIPE
+STDOUT = 1
 GLOBAL_FLAGS = ("--debug",)
 GLOBAL_OPTIONS = ("--data-dir",)
 
@@ -73,7 +77,10 @@ def journeys(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and exit: 0 done, 1 failed or something was refused, 2 misused, 130 interrupted."""
+    """Run the command and exit.
+
+    0 done, 1 failed or something was refused, 2 misused, 130 interrupted, 141 nobody reads the output (`| head`).
+    """
     given = hoist_global_options(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         _allow_any_text(stream)
@@ -81,9 +88,9 @@ def main(arguments: list[str] | None = None) -> None:
         code = _run(given)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read us has seen enough (`| head`). The flush at exit must not fail on the closed pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        # Whoever read us has seen enough. The flush at exit must not fail on the closed pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+        code = UNREAD
     sys.exit(code)
 
 
@@ -108,13 +115,21 @@ def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     try:
         result: Any = app(arguments, prog_name="journeys", standalone_mode=False)
-    except BrokenPipeError:
-        raise
+    except SystemExit as error:
+        # The library ends the process with 1 and without a word on any broken pipe, also one to a server.
+        pipe = error.__context__
+        if not isinstance(pipe, BrokenPipeError):
+            raise
+        if is_unread(STDOUT):
+            raise pipe from None
+        _complain(explain(pipe)[0])
+        return 1
     except (Exception, KeyboardInterrupt) as error:
         if debug and not isinstance(error, typer.TyperException):
             traceback.print_exc()
         message, code = explain(error)
-        _complain(message)
+        if message:
+            _complain(message)
         return code
     if result == INTERRUPTED:
         # The library turns an interruption into this code by itself, and says nothing.
@@ -125,6 +140,9 @@ def _run(arguments: list[str]) -> int:
 def explain(error: BaseException) -> tuple[str, int]:
     """One line for a person, and the exit code."""
     if isinstance(error, typer.TyperException):
+        if not error.format_message():
+            # Called without a command: the help has been printed, and is all there is to say.
+            return "", error.exit_code
         hint = "" if error.exit_code != 2 else " (--help shows examples)"
         return f"{error.format_message().rstrip('.')}{hint}", error.exit_code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
@@ -138,6 +156,13 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror, 1
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1
+
+
+def is_unread(descriptor: int) -> bool:
+    """Whether a file descriptor is a pipe or socket whose other end is closed."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def _complain(message: str) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from console.cells import csv_cell, is_number_type, json_value, show_cell
+from console.cells import csv_cell, is_number_type, is_truth_type, json_value, show_cell
 
 Format = Literal["table", "json", "csv", "ndjson"]
 Row = Sequence[Any]
@@ -29,6 +29,22 @@ class Columns:
     kinds: tuple[str, ...]
     zone: tzinfo = UTC
     """Zone of times whose column states none."""
+
+
+def with_truths(columns: Columns, rows: Iterator[Row]) -> Iterator[Row]:
+    """Rows whose columns of type Bool hold true and false only.
+
+    The driver gives 0 in place of false where the server sends a column as its few values that are no default.
+    """
+    places = [place for place, kind in enumerate(columns.kinds) if is_truth_type(kind)]
+    if not places:
+        yield from rows
+        return
+    for row in rows:
+        cells = list(row)
+        for place in places:
+            cells[place] = None if cells[place] is None else bool(cells[place])
+        yield cells
 
 
 def take(rows: Iterable[Row], limit: int | None) -> tuple[list[Row], int]:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from producers.deliveries import Deliveries, Report
 from producers.emitters import Emitter, Headers, KafkaEmitter
+from producers.time_bounds import TimeBounds
 from schemas.errors import Misconfigured, Transient, Undecodable
 from schemas.identifiers import PERSONAL_KINDS, Pseudonymiser, record_key, strongest
 from schemas.moments import format_epoch_ms
@@ -26,7 +27,8 @@ class Client:
 
     Delivery is at least once: what `flush` reports as delivered was acknowledged by all in-sync replicas; what it
     reports as undelivered may be sent again under the same `event_id` without counting twice. Records of one customer
-    keep their order. A touchpoint has at most `max_bytes`, which is what workers accept. At most `limit_bytes` wait for
+    keep their order. A touchpoint has at most `max_bytes`, which is what workers accept, and with `time_bounds` a time
+    that they accept. At most `limit_bytes` wait for
     the broker; beyond that a call blocks up to `block_seconds` and then raises `Transient`. Thread-safe. As a context
     manager it flushes on the way out and raises `Transient` if something stayed undelivered that no report has named.
     """
@@ -40,12 +42,14 @@ class Client:
         block_seconds: float = 30.0,
         flush_seconds: float = 30.0,
         max_bytes: int = MAX_BYTES,
+        time_bounds: TimeBounds | None = None,
     ) -> None:
         self._emitter = emitter
         self._pseudonymiser = pseudonymiser
         self._deliveries = Deliveries(limit_bytes, block_seconds)
         self._flush_seconds = flush_seconds
         self._max_bytes = max_bytes
+        self._time_bounds = time_bounds
 
     @classmethod
     def connect(cls, options: Mapping[str, Any], pseudonymiser: Pseudonymiser | None = None, **bounds: Any) -> Client:
@@ -136,6 +140,8 @@ class Client:
 
     def _record(self, touchpoint: Mapping[str, Any]) -> tuple[bytes, bytes, str]:
         checked = check_touchpoint(touchpoint)
+        if self._time_bounds is not None:
+            self._time_bounds.check(checked, _now_ms())
         identifiers = self._hide(checked.identifiers)
         value = encode_touchpoint({**touchpoint, "identifiers": identifiers})
         if len(value) > self._max_bytes:

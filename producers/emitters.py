@@ -12,6 +12,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from kafka.partitioner import Partitioner
 
+from producers.servers import find_fault
 from schemas.errors import Misconfigured, Transient
 from schemas.partitioning import partition_of
 from schemas.topics import TOUCHPOINTS
@@ -51,7 +52,8 @@ class KafkaEmitter:
     """Sends to one topic, idempotently and acknowledged by all replicas; the key alone decides the partition.
 
     `options` are kafka-python's (`bootstrap_servers`, SASL, TLS, also timings such as `delivery_timeout_ms`). Raises
-    `Misconfigured` for options that do not fit together and `Transient` when no server answers.
+    `Misconfigured` for options that do not fit together and `Transient` when no server answers: within seconds when it
+    is certain that none will (`producers.servers`), otherwise after `bootstrap_timeout_ms`.
     """
 
     def __init__(self, options: Mapping[str, Any], topic: str = TOUCHPOINTS) -> None:
@@ -64,10 +66,14 @@ class KafkaEmitter:
             "partitioner": KeyPartitioner(),
         }
         tuned = {"linger_ms": 5, "batch_size": 131_072, "max_block_ms": 10_000, "metrics_enabled": False}
+        fault = find_fault(options)
+        if fault is not None:
+            # The producer still judges its options, and then does not wait for a server.
+            fixed["bootstrap_timeout_ms"] = 1
         try:
             self._producer = KafkaProducer(**{**tuned, **options, **fixed})
         except (KafkaError, ValueError, TypeError, OSError) as error:
-            raise _cannot_start(options, error) from error
+            raise _cannot_start(options, error, fault) from error
 
     def send(self, key: bytes, value: bytes, headers: Headers, answered: Answered) -> None:
         try:
@@ -131,8 +137,21 @@ def explain(error: BaseException) -> str:
     return said if said.startswith(name) else f"{name}: {said}".removesuffix(": ")
 
 
-def _cannot_start(options: Mapping[str, Any], error: Exception) -> Misconfigured | Transient:
+def no_answer(options: Mapping[str, Any], reason: str) -> Transient:
+    """The error that says that no server of kafka-python's `options` answers, and why."""
+    servers = name_servers(options)
+    return Transient(
+        f"no Kafka server answers at {servers}: is it up, and is the address (JOURNEYS_KAFKA) right? ({reason})"
+    )
+
+
+def name_servers(options: Mapping[str, Any]) -> str:
+    """The servers of kafka-python's `options` as `host:port,…`."""
     servers = options.get("bootstrap_servers", "localhost:9092")
+    return servers if isinstance(servers, str) else ",".join(servers)
+
+
+def _cannot_start(options: Mapping[str, Any], error: Exception, fault: str | None) -> Misconfigured | Transient:
     if type(error).__name__ in ("NoBrokersAvailable", "KafkaTimeoutError", "KafkaConnectionError"):
-        return Transient(f"no Kafka server answers at {servers}: is it up, and is KAFKA right? ({explain(error)})")
-    return Misconfigured(f"cannot use Kafka at {servers}: {explain(error)}")
+        return no_answer(options, fault or explain(error))
+    return Misconfigured(f"cannot use Kafka at {name_servers(options)}: {explain(error)}")

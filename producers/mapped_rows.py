@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from producers import mapping as m
-from schemas.errors import JourneysError, Misconfigured
+from schemas.errors import JourneysError
 from schemas.moments import format_epoch_ms
 
 Row = Mapping[str, Any]
@@ -17,7 +16,6 @@ Value = Callable[[Row, int], Any]
 _TRUTHS = {"true": True, "1": True, "yes": True, "y": True, "t": True}
 _UNTRUTHS = {"false": False, "0": False, "no": False, "n": False, "f": False}
 _BOOLS = _TRUTHS | _UNTRUTHS
-_EPOCH_UNITS_MS = {"epoch_s": 1000, "epoch_ms": 1}
 
 
 class Rejected(JourneysError):
@@ -34,7 +32,7 @@ class Skipped(Exception):
 
 
 class RowMapper:
-    """A compiled mapping. Building it raises `Misconfigured` for a zone, time format or template that cannot work."""
+    """A compiled mapping."""
 
     def __init__(self, mapping: m.Mapping) -> None:
         self._values = [(field.split(".", 1), _compile(mapping, field)) for field in mapping.fields]
@@ -61,7 +59,7 @@ def _compile(mapping: m.Mapping, field: str) -> Value:
     wanted = mapping.type_of(field)
     if wanted is None:
         return value_of if field.startswith("properties.") else _as_text(value_of)
-    return _convert(value_of, _converter(wanted, rule, mapping.zone, field), wanted, field)
+    return _convert(value_of, _converter(wanted, rule, rule.zone or mapping.zone, field), wanted, field)
 
 
 def _origin(rule: m.Rule, field: str) -> Value:
@@ -149,7 +147,7 @@ def _convert(value_of: Value, convert: Callable[[Any], Any], wanted: str, field:
 
 def _converter(wanted: m.ValueType, rule: m.Rule, zone: str | None, field: str) -> Callable[[Any], Any]:
     if wanted == "time":
-        return _time_reader(rule.format or "iso", _zone(rule.zone or zone, field), field)
+        return _time_reader(rule.format or "iso", m.read_zone(zone) if zone else None, field)
     converters: dict[str, Callable[[Any], Any]] = {"text": str, "int": _whole, "float": float, "bool": _truth}
     return converters[wanted]
 
@@ -165,24 +163,11 @@ def _truth(value: Any) -> bool:
     return value if isinstance(value, bool) else _BOOLS[str(value).strip().lower()]
 
 
-def _zone(name: str | None, field: str) -> tzinfo | None:
-    if name is None or name == "UTC":
-        return None if name is None else UTC
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise Misconfigured(f"fields.{field}: zone {name!r} is not known here: write it as Asia/Jerusalem") from error
-
-
 def _time_reader(form: str, zone: tzinfo | None, field: str) -> Callable[[Any], str]:
     """Text or number to RFC 3339 in UTC, by whole milliseconds. An hour that a clock change repeats is its first."""
-    unit_ms = _EPOCH_UNITS_MS.get(form)
+    unit_ms = m.EPOCH_UNITS_MS.get(form)
     if unit_ms is not None:
         return lambda value: format_epoch_ms(round(float(value) * unit_ms))
-    if form != "iso" and "%" not in form:
-        raise Misconfigured(
-            f"fields.{field}.format: {form!r}: use iso, epoch_s, epoch_ms or a pattern such as %d/%m/%Y %H:%M"
-        )
 
     def read(value: Any) -> str:
         text = str(value).strip()

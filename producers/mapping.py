@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping as Row
+from datetime import UTC, tzinfo
+from difflib import get_close_matches
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from schemas.errors import Misconfigured
@@ -23,7 +36,44 @@ _PLAIN = [name for name in Touchpoint.model_fields if name not in ("identifiers"
 FIELDS = (*_PLAIN, *(f"identifiers.{kind}" for kind in KINDS), "properties.<name>")
 LINE = "_line"
 """As a column, and in templates: the number of the row's last line in its file, the first line being 1."""
+EPOCH_UNITS_MS = {"epoch_s": 1000, "epoch_ms": 1}
 _TIMES = frozenset({"occurred_at", "sent_at", "received_at"})
+
+
+def read_zone(name: str) -> tzinfo:
+    """The time zone of that IANA name. Raises ValueError when this machine does not know it."""
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone that is known here: write it as Asia/Jerusalem") from error
+
+
+def _check_zone(name: str) -> str:
+    read_zone(name)
+    return name
+
+
+def _check_format(form: str) -> str:
+    if form != "iso" and form not in EPOCH_UNITS_MS and "%" not in form:
+        raise ValueError(f"{form!r}: use iso, epoch_s, epoch_ms or a pattern such as %d/%m/%Y %H:%M")
+    return form
+
+
+def _check_field_name(name: str) -> str:
+    if name not in FIELDS and not (name.startswith("properties.") and name != "properties."):
+        hint = _nearest(name, FIELDS) or f"use one of {', '.join(FIELDS)}"
+        raise ValueError(f"{name!r} is no field of a touchpoint: {hint}")
+    return name
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+Zone = Annotated[str, AfterValidator(_check_zone)]
+TimeFormat = Annotated[str, AfterValidator(_check_format)]
+FieldName = Annotated[str, AfterValidator(_check_field_name)]
 
 
 class Rule(BaseModel):
@@ -44,8 +94,8 @@ class Rule(BaseModel):
     otherwise: Scalar | None = None
     default: Scalar | None = None
     as_: ValueType | None = Field(None, alias="as")
-    format: str | None = None
-    zone: str | None = None
+    format: TimeFormat | None = None
+    zone: Zone | None = None
 
     @field_validator("template")
     @classmethod
@@ -70,8 +120,8 @@ class Mapping(BaseModel):
 
     format: Literal["csv", "ndjson"] | None = None
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
-    zone: str | None = None
-    fields: dict[str, Rule]
+    zone: Zone | None = None
+    fields: dict[FieldName, Rule]
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -80,17 +130,15 @@ class Mapping(BaseModel):
             return fields
         return {name: {"column": rule} if isinstance(rule, str) else rule for name, rule in fields.items()}
 
-    @model_validator(mode="after")
-    def _check_fields(self) -> Mapping:
-        for name in self.fields:
-            if name not in FIELDS and not (name.startswith("properties.") and name != "properties."):
-                raise ValueError(f"{name!r} is no field of a touchpoint: use one of {', '.join(FIELDS)}")
-        missing = [name for name in ("event_id", "source", "type", "occurred_at") if name not in self.fields]
+    @field_validator("fields")
+    @classmethod
+    def _check_fields(cls, fields: dict[str, Rule]) -> dict[str, Rule]:
+        missing = [name for name in ("event_id", "source", "type", "occurred_at") if name not in fields]
         if missing:
             raise ValueError(f"a touchpoint needs {' and '.join(missing)}: say where from")
-        if not any(name.startswith("identifiers.") for name in self.fields):
+        if not any(name.startswith("identifiers.") for name in fields):
             raise ValueError(f"a touchpoint needs an identifier: map one of identifiers.{', identifiers.'.join(KINDS)}")
-        return self
+        return fields
 
     def type_of(self, field: str) -> ValueType | None:
         """What a field's values are turned into: the envelope's times into times, unless stated otherwise."""
@@ -127,13 +175,14 @@ def parse_mapping(text: str, name: str) -> Mapping:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         found = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Misconfigured(_yaml_fault(name, error)) from error
+        raise Misconfigured(_yaml_fault(name, text, error)) from error
     if not isinstance(found, dict) or tree is None:
         raise Misconfigured(f"{name}:1: a mapping has `fields:` with a rule for each field of a touchpoint")
     try:
         return Mapping.model_validate(found)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
+        # A key that is missing may stand there misspelt, and that is what has to be mended.
+        fault = min(error.errors(include_url=False), key=lambda each: each["type"] == "missing")
         raise Misconfigured(f"{name}:{_line_of(tree, fault['loc'])}: {_mend(fault)}") from error
 
 
@@ -163,20 +212,43 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _yaml_fault(name: str, error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
+def _yaml_fault(name: str, text: str, error: Exception) -> str:
     problem = getattr(error, "problem", None) or " ".join(str(error).split()) or "nested too deep"
-    return f"{name}:{mark.line + 1 if mark else 1}: not YAML: {problem}"
+    return f"{name}:{_line_to_mend(text, error)}: not YAML: {problem}"
+
+
+_UNFINISHED = ("while scanning a simple key", "while scanning a quoted scalar", "while parsing a flow")
+
+
+def _line_to_mend(text: str, error: Exception) -> int:
+    """The line with the mistake. The parser stumbles only behind it where something has no end or no colon."""
+    mark, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    if mark is None:
+        return 1
+    if began is not None and str(getattr(error, "context", "")).startswith(_UNFINISHED):
+        return int(began.line) + 1
+    lines = text.split("\n")
+    if getattr(error, "problem", "") == "mapping values are not allowed here" and ":" not in _before(lines, mark):
+        said = [number for number in range(mark.line) if lines[number].split("#")[0].strip()]
+        if said and ":" not in lines[said[-1]]:
+            return said[-1] + 1
+    return int(mark.line) + 1
+
+
+def _before(lines: list[str], mark: yaml.Mark) -> str:
+    return lines[mark.line][: mark.column]
 
 
 def _mend(fault: ErrorDetails) -> str:
     place = ".".join(str(part) for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         model = Rule if len(fault["loc"]) > 1 else Mapping
-        known = ", ".join(field.alias or name for name, field in model.model_fields.items())
-        return f"{place}: unknown key; known are {known}"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        hint = _nearest(str(fault["loc"][-1]), known)
+        return f"{place}: unknown key; {hint + ' ' if hint else ''}known are {', '.join(known)}"
+    # Its own message names the key.
+    return message if fault["loc"][-1:] == ("[key]",) else f"{place}: {message}" if place else message
 
 
 def _line_of(node: yaml.Node, location: tuple[int | str, ...]) -> int:

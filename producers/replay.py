@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -36,8 +36,21 @@ class ReplayOptions:
 
 
 @dataclass(frozen=True)
+class RejectedRows:
+    """How many rows of one run were rejected for the same reason, and the first of them."""
+
+    reason: str
+    count: int
+    first_line: int
+    first_detail: str
+
+
+@dataclass(frozen=True)
 class ReplaySummary:
-    """What one run did; the counts are of this run. `line` is the last line that is done with, in any run."""
+    """What one run did; the counts are of this run. `line` is the last line that is done with, in any run.
+
+    `reasons` adds up to `rejected`, the commonest first.
+    """
 
     delivered: int
     rejected: int
@@ -46,6 +59,7 @@ class ReplaySummary:
     line: int
     rejected_file: Path | None
     seconds: float
+    reasons: tuple[RejectedRows, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +142,7 @@ class _Run:
         self._resumed_after_line = self._line = self._progress.line
         self._since = _Counts()
         self._total = _Counts()
+        self._reasons: dict[str, RejectedRows] = {}
         self._checkpointed = time.monotonic()
 
     def run(self) -> ReplaySummary:
@@ -205,6 +220,9 @@ class _Run:
             kept.save_progress(self._progress_file, self._progress)
         self._total.delivered += report.delivered
         self._total.rejected += since.rejected
+        for row in since.rows:
+            seen = self._reasons.get(row["reason"]) or RejectedRows(row["reason"], 0, row["line"], row["detail"])
+            self._reasons[seen.reason] = replace(seen, count=seen.count + 1)
         self._total.skipped += since.skipped
         self._total.read += since.read
         self._since = _Counts()
@@ -233,9 +251,11 @@ class _Run:
     def _summary(self, seconds: float) -> ReplaySummary:
         total = self._total
         rejected_file = self._rejected_file if total.rejected else None
+        reasons = tuple(sorted(self._reasons.values(), key=lambda each: -each.count))
         return ReplaySummary(
-            total.delivered, total.rejected, total.skipped, self._resumed_after_line, self._line, rejected_file, seconds
-        )
+            total.delivered, total.rejected, total.skipped, self._resumed_after_line, self._line, rejected_file,
+            seconds, reasons,
+        )  # fmt: skip
 
 
 def _state_files(path: Path, state_dir: Path | None) -> tuple[Path, Path]:

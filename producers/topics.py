@@ -9,7 +9,8 @@ from typing import Any
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError
 
-from producers.emitters import explain
+from producers.emitters import explain, name_servers, no_answer
+from producers.servers import find_fault
 from schemas.errors import Misconfigured, Transient
 from schemas.topics import TOPICS, Topic, configuration_of, partitions_of
 
@@ -62,17 +63,17 @@ def judge_partitions(counts: Mapping[str, int]) -> int:
 
 @contextmanager
 def _admin(options: Mapping[str, Any]) -> Iterator[KafkaAdminClient]:
-    servers = options.get("bootstrap_servers", "localhost:9092")
+    fault = find_fault(options)
+    if fault is not None:
+        raise no_answer(options, fault)
     try:
         admin = KafkaAdminClient(**options)
     except KafkaError as error:
-        raise Transient(
-            f"no Kafka server answers at {servers}: is it up, and is KAFKA right? ({explain(error)})"
-        ) from error
+        raise no_answer(options, explain(error)) from error
     try:
         yield admin
     except KafkaError as error:
-        raise Transient(f"Kafka at {servers} failed: {explain(error)}") from error
+        raise Transient(f"Kafka at {name_servers(options)} failed: {explain(error)}") from error
     finally:
         admin.close()
 

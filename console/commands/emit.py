@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.text import Text
 
 from console.cells import printable
 from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser
+from console.spread_objects import SpreadObjects
 from deploy.services import Services
 from producers.client import Client
+from producers.replay import HEADERS
+from producers.time_bounds import TimeBounds
 from schemas.errors import Misconfigured, Undecodable
 from schemas.wire import parse_object
 
@@ -26,6 +29,8 @@ EPILOG = """Examples:
 journeys emit touchpoints.ndjson
 
 tail -F pos.ndjson | journeys emit
+
+journeys emit --history last-year.ndjson
 
 python -m producers.simulator --count 10000 --no-personal | journeys emit --json -"""
 
@@ -52,52 +57,77 @@ class Tally:
 def emit(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="[FILE|-]", help="NDJSON; - is standard input")] = Path("-"),
+    history: Annotated[
+        bool, typer.Option("--history", help="Take touchpoints of any age since 1970, as `journeys replay` does")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON")] = False,
 ) -> None:
     """Check touchpoints, one JSON object a line, and send them to Kafka.
 
-    A line that is no valid touchpoint is refused with its number and reason on standard error, and the rest goes on.
-    Exits with 1 when anything was refused or could not be delivered. `journeys replay` is for history: it resumes.
+    A line that is no valid touchpoint, or whose time the worker would refuse, is refused with its number and reason on
+    standard error, and the rest goes on. Exits with 1 when anything was refused or could not be delivered.
+    `journeys replay` is for files of history: it resumes.
     """
     settings = Invocation.of(context).settings()
     options = kafka_options(Services.resolve(settings), settings)
     pseudonymiser = make_pseudonymiser(settings)
     tally = Tally()
     with _open(file) as lines:
-        client = Client.connect(options, pseudonymiser, max_bytes=settings.max_touchpoint_bytes)
+        bounds = {"max_bytes": settings.max_touchpoint_bytes, "time_bounds": TimeBounds.of(settings, history=history)}
+        client = Client.connect(options, pseudonymiser, **bounds)
         try:
-            send_lines(lines, client, tally)
+            send_lines(lines, client, tally, history=history)
         finally:
             _print_summary(tally, as_json)
+            _advise(tally, history)
     if tally.refused or tally.undelivered:
         raise typer.Exit(1)
 
 
-def send_lines(lines: BinaryIO, client: Client, tally: Tally) -> None:
-    """Send every line that is not blank, close the client and count in `tally` what became of them."""
-    sent = 0
+def send_lines(lines: BinaryIO, client: Client, tally: Tally, *, history: bool = False) -> None:
+    """Send every line that is not blank, close the client and count in `tally` what became of them.
+
+    An object that goes over several lines counts as one refusal.
+    """
+    sent, spread = 0, SpreadObjects()
     try:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
+            if not line.strip() or spread.goes_on(line):
                 continue
             try:
-                client.emit(parse_object(line.rstrip(b"\r\n")))
+                _send(client, parse_object(line.rstrip(b"\r\n")), history)
                 sent += 1
             except Undecodable as error:
-                _refuse(tally, number, error)
+                _refuse(tally, number, error, spread.judge(line, error))
             except Misconfigured as error:
                 # A personal identifier and no key: the other lines may have none.
-                _refuse(tally, number, Undecodable("invalid_identifier", str(error)))
+                refusal = Undecodable("invalid_identifier", str(error))
+                _refuse(tally, number, refusal, refusal)
             if sent and sent % FLUSH_TOUCHPOINTS == 0:
                 _settle(tally, client, last=False)
     finally:
+        if spread.untold:
+            print(f"{spread.untold:,} more objects do not end on their line", file=sys.stderr)
         _settle(tally, client, last=True)
 
 
-def _refuse(tally: Tally, number: int, error: Undecodable) -> None:
+def _send(client: Client, touchpoint: dict[str, Any], history: bool) -> None:
+    if history:
+        client.replay(touchpoint, HEADERS)
+    else:
+        client.emit(touchpoint)
+
+
+def _refuse(tally: Tally, number: int, error: Undecodable, told: Undecodable | None) -> None:
     tally.refused += 1
     tally.reasons[error.reason] = tally.reasons.get(error.reason, 0) + 1
-    print(f"line {number}: {error.reason}: {printable(error.detail)}", file=sys.stderr)
+    if told is not None:
+        print(f"line {number}: {told.reason}: {printable(told.detail)}", file=sys.stderr)
+
+
+def _advise(tally: Tally, history: bool) -> None:
+    if "too_old" in tally.reasons and not history:
+        print("what is that old is history: send it with --history, or with `journeys replay`", file=sys.stderr)
 
 
 def _settle(tally: Tally, client: Client, *, last: bool) -> None:

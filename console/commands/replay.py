@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,14 +12,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from console.cells import printable
 from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser
 from deploy.services import Services
 from producers.client import Client
 from producers.mapping import load_mapping
 from producers.progress_bar import show_progress
-from producers.replay import ReplayOptions, ReplaySummary, replay_file
+from producers.replay import RejectedRows, ReplayOptions, ReplaySummary, replay_file
+from producers.time_bounds import TimeBounds
 from schemas.errors import Misconfigured
 
+SHOWN_REASONS = 5
 EPILOG = """Examples:
 
 journeys replay shop.ndjson
@@ -51,8 +55,9 @@ def replay(
 ) -> None:
     """Send files of touchpoints, or of anything with a mapping, and show progress.
 
-    Rows that cannot be sent go to FILE.rejected.ndjson with their reason, and the exit code is 1. Stopped at any
-    moment, the same command goes on where it was; what is sent twice does not count twice.
+    Rows that cannot be sent go to FILE.rejected.ndjson with their reason, the reasons are counted on the screen, and
+    the exit code is 1. Stopped at any moment, the same command goes on where it was; what is sent twice does not count
+    twice.
     """
     settings = Invocation.of(context).settings()
     loaded = load_mapping(mapping) if mapping is not None else None
@@ -62,7 +67,8 @@ def replay(
     kafka = kafka_options(Services.resolve(settings), settings)
     options = ReplayOptions(speed=speed, from_start=from_start, state_dir=state_dir)
     console, rejected = make_console(), 0
-    with Client.connect(kafka, make_pseudonymiser(settings), max_bytes=settings.max_touchpoint_bytes) as client:
+    bounds = {"max_bytes": settings.max_touchpoint_bytes, "time_bounds": TimeBounds.of(settings, history=True)}
+    with Client.connect(kafka, make_pseudonymiser(settings), **bounds) as client:
         for file in files:
             with show_progress(file.name, make_console(stderr=True)) as observe:
                 summary = replay_file(file, client, loaded, options, observe)
@@ -76,7 +82,8 @@ def _print_summary(console: Console, file: Path, summary: ReplaySummary, as_json
     if as_json:
         typer.echo(json.dumps({"file": str(file), **asdict(summary)}, default=str))
         return
-    console.print(Text(describe(file, summary)), soft_wrap=True)
+    for line in (describe(file, summary), *describe_reasons(file, summary.reasons)):
+        console.print(Text(line), soft_wrap=True)
 
 
 def describe(file: Path, summary: ReplaySummary) -> str:
@@ -90,3 +97,16 @@ def describe(file: Path, summary: ReplaySummary) -> str:
     if summary.rejected:
         parts.append(f"{summary.rejected:,} rejected, see {summary.rejected_file}")
     return "; ".join(parts)
+
+
+def describe_reasons(file: Path, reasons: Sequence[RejectedRows]) -> list[str]:
+    """A line for each of the commonest reasons why rows were rejected, with the place of the first such row."""
+    shown = reasons[:SHOWN_REASONS]
+    lines = [
+        f"  {each.count:>9,}  {each.reason}: first {file}:{each.first_line}: {printable(each.first_detail)}"
+        for each in shown
+    ]
+    left = reasons[SHOWN_REASONS:]
+    if left:
+        lines.append(f"  {sum(each.count for each in left):>9,}  for {len(left)} other reasons")
+    return lines

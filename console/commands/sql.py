@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from difflib import get_close_matches
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -17,7 +18,7 @@ from clickhouse_driver import Client
 from rich.text import Text
 
 from console.invocation import Invocation, make_console
-from console.sql_results import Columns, Row, write_csv, write_json, write_ndjson, write_table
+from console.sql_results import Columns, Row, with_truths, write_csv, write_json, write_ndjson, write_table
 from deploy.services import Services, clickhouse_client_options
 from schemas.errors import JourneysError, Misconfigured, Terminal
 from sinks.connection import WRONG_SCHEMA, classify, connect
@@ -25,6 +26,8 @@ from sinks.connection import WRONG_SCHEMA, classify, connect
 DEFAULT_LIMIT = 500
 BLOCK_ROWS = 4_096
 ACCESS_DENIED = 497
+UNKNOWN_TABLE = 60
+VIEWS_SQL = "SELECT name FROM system.tables WHERE database = 'analytics' ORDER BY name"
 EPILOG = """Examples:
 
 journeys sql "SELECT rule, count() FROM analytics.alerts GROUP BY rule"
@@ -109,6 +112,17 @@ def explain(error: Exception) -> JourneysError:
     return type(found)(re.split(r"\. (?:Expected one of|Maybe you meant: \[\])", said)[0])
 
 
+def meant_views(statement: str, views: Sequence[str]) -> list[str]:
+    """The `analytics.…` views that a statement may have meant by its other tables, in its order; text is no table."""
+    tables = _TABLE.findall(_TEXT.sub("''", statement))
+    found = [get_close_matches(name, views, n=1) for database, name in tables if database != "analytics"]
+    return list(dict.fromkeys(f"analytics.{near[0]}" for near in found if near))
+
+
+_TEXT = re.compile(r"'(?:[^'\\]|\\.)*'")
+_TABLE = re.compile(r"\b(?:FROM|JOIN)\s+(?:(\w+)\.)?(\w+)", re.IGNORECASE)
+
+
 class _Question:
     """One statement on one connection; every error is one of ours, with one line."""
 
@@ -123,9 +137,10 @@ class _Question:
             )
             head: list[tuple[str, str]] = next(iter(found), [])
         except Exception as error:
-            raise explain(error) from error
+            raise self._explain(error, statement) from error
         names, kinds = zip(*head, strict=True) if head else ((), ())
-        return Columns(tuple(names), tuple(kinds), self._zone()), self._rows(found)
+        columns = Columns(tuple(names), tuple(kinds), self._zone())
+        return columns, with_truths(columns, self._rows(found))
 
     def close(self) -> None:
         self._client.disconnect()
@@ -135,6 +150,19 @@ class _Question:
             yield from found
         except Exception as error:
             raise explain(error) from error
+
+    def _explain(self, error: Exception, statement: str) -> JourneysError:
+        """The error, and for a name that is almost a view of analysts, that view."""
+        found = explain(error)
+        if getattr(error, "code", None) not in (ACCESS_DENIED, UNKNOWN_TABLE):
+            return found
+        try:
+            views = [str(name) for (name,) in self._client.execute(VIEWS_SQL)]
+        except Exception:
+            # The hint is not worth an error of its own.
+            return found
+        meant = [name for name in meant_views(statement, views) if name not in str(found)]
+        return type(found)(f"{found}: did you mean {' and '.join(meant)}?") if meant else found
 
     def _zone(self) -> ZoneInfo:
         server = self._client.connection.server_info

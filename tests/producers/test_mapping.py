@@ -24,8 +24,8 @@ def test_a_mapping_says_which_columns_it_needs() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("constant: web", "const: web", "m.yaml:5: fields.source.const: unknown key; known are column, constant,"),
-        ("zone: Asia/Jerusalem", "timezone: UTC", "m.yaml:2: timezone: unknown key; known are format, delimiter,"),
+        ("constant: web", "const: web", "m.yaml:5: fields.source.const: unknown key; did you mean constant? known"),
+        ("zone: Asia/Jerusalem", "timezone: UTC", "m.yaml:2: timezone: unknown key; did you mean zone? known are format,"),
         ("properties.amount", "amount", "'amount' is no field of a touchpoint: use one of event_id, source, type"),
         ("identifiers.customer_id", "identifiers.user_id", "'identifiers.user_id' is no field of a touchpoint"),
         ("  type: event\\n", "", "a touchpoint needs type: say where from"),
