@@ -25,7 +25,7 @@ def test_a_mapping_says_which_columns_it_needs() -> None:
     ("old", "new", "told"),
     [
         ("constant: web", "const: web", "m.yaml:5: fields.source.const: unknown key; did you mean constant? known"),
-        ("zone: Asia/Jerusalem", "timezone: UTC", "m.yaml:2: timezone: unknown key; did you mean zone? known are format,"),
+        ("zone: Asia/Jerusalem", "timezone: UTC", "m.yaml:2: timezone: unknown key; did you mean zone? known are"),
         ("properties.amount", "amount", "'amount' is no field of a touchpoint: use one of event_id, source, type"),
         ("identifiers.customer_id", "identifiers.user_id", "'identifiers.user_id' is no field of a touchpoint"),
         ("  type: event\\n", "", "a touchpoint needs type: say where from"),
