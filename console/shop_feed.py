@@ -1,4 +1,4 @@
-"""Sends a simulated shop's touchpoints: its history at once, then its life as it happens."""
+"""Sends a simulated shop's touchpoints and facts: its history at once, then its life as it happens."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import Any
 
 from producers.client import Client
 from schemas.errors import JourneysError
+from schemas.fact import is_fact
 
 FLUSH_SECONDS = 5.0
-Touchpoint = dict[str, Any]
+Happening = dict[str, Any]
+"""A touchpoint or a fact, as it goes over the wire."""
 
 
 class ShopFeed:
     """A context manager around a thread that sends until it is stopped. `client` is closed at the end.
 
-    `sent` counts what was handed to the client, `delivered` what the broker has confirmed. `failure` is one line once
-    sending has ended for good.
+    `sent` counts the touchpoints that were handed to the client and `stated` the facts; `delivered` is what the broker
+    has confirmed of both. `failure` is one line once sending has ended for good.
     """
 
-    def __init__(self, client: Client, live: Iterator[tuple[float, Touchpoint]], began_seconds: float) -> None:
+    def __init__(self, client: Client, live: Iterator[tuple[float, Happening]], began_seconds: float) -> None:
         """`live` has seconds counted from `began_seconds` of the monotonic clock."""
         self._client = client
         self._live = live
@@ -30,16 +32,16 @@ class ShopFeed:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shop-feed", daemon=True)
         self.sent = 0
+        self.stated = 0
         self.delivered = 0
         self.undelivered = 0
         self.failure: str | None = None
 
-    def send_history(self, history: Iterable[Touchpoint], observe: Callable[[int], object] = lambda _: None) -> None:
+    def send_history(self, history: Iterable[Happening], observe: Callable[[int], object] = lambda _: None) -> None:
         """Send what happened before, and return once the broker has it. Raises `Transient` or `Undecodable`."""
-        for touchpoint in history:
-            self._client.emit(touchpoint)
-            self.sent += 1
-            if self.sent % 500 == 0:
+        for happening in history:
+            self._send(happening)
+            if (self.sent + self.stated) % 500 == 0:
                 observe(self.sent)
         self._settle()
         observe(self.sent)
@@ -62,11 +64,10 @@ class ShopFeed:
     def _run(self) -> None:
         settled_seconds = time.monotonic()
         try:
-            for due_seconds, touchpoint in self._live:
+            for due_seconds, happening in self._live:
                 if self._stopping.wait(max(0.0, self._began_seconds + due_seconds - time.monotonic())):
                     break
-                self._client.emit(touchpoint)
-                self.sent += 1
+                self._send(happening)
                 if time.monotonic() - settled_seconds > FLUSH_SECONDS:
                     self._settle()
                     settled_seconds = time.monotonic()
@@ -74,6 +75,13 @@ class ShopFeed:
             self.failure = f"the shop cannot send: {error}"
         finally:
             self._settle(last=True)
+
+    def _send(self, happening: Happening) -> None:
+        self._client.emit(happening)
+        if is_fact(happening):
+            self.stated += 1
+        else:
+            self.sent += 1
 
     def _settle(self, *, last: bool = False) -> None:
         report = self._client.close() if last else self._client.flush()

@@ -1,4 +1,4 @@
-"""The client library: `Client(...).track("order_placed", source="web", …)`."""
+"""The client library: `Client(...).track("order_placed", source="web", …)` and `.state("restocked", …)`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from producers.deliveries import Deliveries, Report
 from producers.emitters import Emitter, Headers, KafkaEmitter
 from producers.time_bounds import TimeBounds
 from schemas.errors import Misconfigured, Transient, Undecodable
+from schemas.fact import check_fact, encode_fact, fact_key, is_fact
 from schemas.identifiers import PERSONAL_KINDS, Pseudonymiser, record_key, strongest
 from schemas.moments import format_epoch_ms
+from schemas.topics import FACTS
 from schemas.wire import check_touchpoint, encode_touchpoint
 
+_Record = tuple[Emitter, bytes, bytes, str]
+"""Where it goes, key, value, event id."""
 MAX_BYTES = 262_144
 """Largest touchpoint in bytes that a worker accepts unless it is told otherwise."""
 
@@ -25,12 +29,13 @@ MAX_BYTES = 262_144
 class Client:
     """Sends touchpoints to Kafka: checked, keyed by their strongest identifier, personal identifiers hidden.
 
+    Facts, which concern no single customer, go to a topic of their own by `facts`; all else here holds for them too.
     Delivery is at least once: what `flush` reports as delivered was acknowledged by all in-sync replicas; what it
     reports as undelivered may be sent again under the same `event_id` without counting twice. Records of one customer
     keep their order. A touchpoint has at most `max_bytes`, which is what workers accept, and with `time_bounds` a time
-    that they accept. At most `limit_bytes` wait for
-    the broker; beyond that a call blocks up to `block_seconds` and then raises `Transient`. Thread-safe. As a context
-    manager it flushes on the way out and raises `Transient` if something stayed undelivered that no report has named.
+    that they accept. At most `limit_bytes` wait for the broker; beyond that a call blocks up to `block_seconds` and
+    then raises `Transient`. Thread-safe. As a context manager it flushes on the way out and raises `Transient` if
+    something stayed undelivered that no report has named.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class Client:
         emitter: Emitter,
         pseudonymiser: Pseudonymiser | None = None,
         *,
+        facts: Emitter | None = None,
         limit_bytes: int = 32 * 1024 * 1024,
         block_seconds: float = 30.0,
         flush_seconds: float = 30.0,
@@ -45,6 +51,7 @@ class Client:
         time_bounds: TimeBounds | None = None,
     ) -> None:
         self._emitter = emitter
+        self._facts = facts
         self._pseudonymiser = pseudonymiser
         self._deliveries = Deliveries(limit_bytes, block_seconds)
         self._flush_seconds = flush_seconds
@@ -54,7 +61,8 @@ class Client:
     @classmethod
     def connect(cls, options: Mapping[str, Any], pseudonymiser: Pseudonymiser | None = None, **bounds: Any) -> Client:
         """A client for the Kafka servers that kafka-python's `options` name. Raises as `KafkaEmitter` does."""
-        return cls(KafkaEmitter(options), pseudonymiser, **bounds)
+        emitter = KafkaEmitter(options)
+        return cls(emitter, pseudonymiser, facts=emitter.to(FACTS), **bounds)
 
     def track(
         self,
@@ -94,28 +102,61 @@ class Client:
         }
         return self._send(touchpoint, ())
 
+    def state(
+        self,
+        type: str,
+        *,
+        source: str,
+        properties: Mapping[str, Any] | None = None,
+        occurred_at: datetime | None = None,
+        event_id: str | None = None,
+        store_id: str | None = None,
+        channel: str | None = None,
+    ) -> str:
+        """State a fact that is so since `occurred_at` (with zone; default now). Returns and raises as `track` does.
+
+        `type` is one of the catalogue's facts, such as `restocked` or `source_heartbeat`.
+        """
+        now_ms = _now_ms()
+        fact = {
+            "event_id": new_event_id(now_ms) if event_id is None else event_id,
+            "source": source,
+            "type": type,
+            "occurred_at": format_epoch_ms(now_ms) if occurred_at is None else occurred_at,
+            "store_id": store_id,
+            "channel": channel,
+            "properties": dict(properties or {}),
+            "received_at": format_epoch_ms(now_ms),
+        }
+        return self._send_record(*self._fact_record(fact), ())
+
     def emit(self, touchpoint: Mapping[str, Any], headers: Headers = ()) -> str:
-        """Send a whole touchpoint; `received_at` is set if absent. Returns and raises as `track` does."""
+        """Send a whole touchpoint, or a fact; `received_at` is set if absent. Returns and raises as `track` does.
+
+        A fact is what has a type of fact and no identifiers.
+        """
         if touchpoint.get("received_at") is None:
             touchpoint = {**touchpoint, "received_at": format_epoch_ms(_now_ms())}
         return self._send(touchpoint, headers)
 
     def replay(self, touchpoint: Mapping[str, Any], headers: Headers) -> str:
-        """Send a touchpoint of the past as it stands: it did not come through this door, so no `received_at` is set."""
+        """Send a touchpoint or fact of the past as it stands: no `received_at`, since it did not come by this door."""
         return self._send(touchpoint, headers)
 
     def flush(self, timeout_seconds: float | None = None) -> Report:
         """Wait for the broker's answers, and report on everything sent since the last report."""
         seconds = self._flush_seconds if timeout_seconds is None else timeout_seconds
         deadline = time.monotonic() + seconds
-        self._emitter.flush(seconds)
+        for emitter in self._emitters():
+            emitter.flush(max(0.0, deadline - time.monotonic()))
         self._deliveries.wait(max(0.0, deadline - time.monotonic()))
         return self._deliveries.report(f"not confirmed within {seconds:g} s; it may still arrive")
 
     def close(self, timeout_seconds: float | None = None) -> Report:
         """Flush, then let go of the connection."""
         report = self.flush(timeout_seconds)
-        self._emitter.close(0.0 if report.undelivered else self._flush_seconds)
+        for emitter in self._emitters():
+            emitter.close(0.0 if report.undelivered else self._flush_seconds)
         return report
 
     def __enter__(self) -> Client:
@@ -128,25 +169,39 @@ class Client:
         if report.undelivered and kind is None:
             raise not_delivered(report)
 
-    def _send(self, touchpoint: Mapping[str, Any], headers: Headers) -> str:
-        key, value, event_id = self._record(touchpoint)
+    def _emitters(self) -> list[Emitter]:
+        return [self._emitter] if self._facts is None else [self._emitter, self._facts]
+
+    def _send(self, found: Mapping[str, Any], headers: Headers) -> str:
+        record = self._fact_record(found) if is_fact(found) else self._touchpoint_record(found)
+        return self._send_record(*record, headers)
+
+    def _send_record(self, emitter: Emitter, key: bytes, value: bytes, event_id: str, headers: Headers) -> str:
+        if len(value) > self._max_bytes:
+            raise Undecodable("too_large", f"{len(value)} bytes, and at most {self._max_bytes} are accepted")
         ticket = self._deliveries.reserve(event_id, len(value))
         try:
-            self._emitter.send(key, value, headers, lambda reason: self._deliveries.answer(ticket, reason))
+            emitter.send(key, value, headers, lambda reason: self._deliveries.answer(ticket, reason))
         except BaseException:
             self._deliveries.cancel(ticket)
             raise
         return event_id
 
-    def _record(self, touchpoint: Mapping[str, Any]) -> tuple[bytes, bytes, str]:
+    def _touchpoint_record(self, touchpoint: Mapping[str, Any]) -> _Record:
         checked = check_touchpoint(touchpoint)
         if self._time_bounds is not None:
             self._time_bounds.check(checked, _now_ms())
         identifiers = self._hide(checked.identifiers)
         value = encode_touchpoint({**touchpoint, "identifiers": identifiers})
-        if len(value) > self._max_bytes:
-            raise Undecodable("too_large", f"{len(value)} bytes, and at most {self._max_bytes} are accepted")
-        return record_key(*strongest(identifiers)).encode(), value, checked.event_id
+        return self._emitter, record_key(*strongest(identifiers)).encode(), value, checked.event_id
+
+    def _fact_record(self, fact: Mapping[str, Any]) -> _Record:
+        checked = check_fact(fact)
+        if self._time_bounds is not None:
+            self._time_bounds.check(checked, _now_ms())
+        if self._facts is None:
+            raise Misconfigured(f"{checked.type} is a fact, and this client was given no emitter for facts")
+        return self._facts, fact_key(checked), encode_fact(fact), checked.event_id
 
     def _hide(self, identifiers: Mapping[str, str]) -> Mapping[str, str]:
         personal = PERSONAL_KINDS & identifiers.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -74,6 +75,12 @@ class KafkaEmitter:
             self._producer = KafkaProducer(**{**tuned, **options, **fixed})
         except (KafkaError, ValueError, TypeError, OSError) as error:
             raise _cannot_start(options, error, fault) from error
+
+    def to(self, topic: str) -> KafkaEmitter:
+        """An emitter to another topic over the same connection, which ends when either of them is closed."""
+        other = copy.copy(self)
+        other._topic = topic
+        return other
 
     def send(self, key: bytes, value: bytes, headers: Headers, answered: Answered) -> None:
         try:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Mapping as Row
-from datetime import UTC, tzinfo
-from difflib import get_close_matches
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from schemas.errors import Misconfigured
+from schemas.hints import did_you_mean
 from schemas.identifiers import KINDS
 from schemas.touchpoint import Touchpoint
+from schemas.yaml_files import parse_yaml
+from schemas.zones import Zone
+from schemas.zones import read_zone as read_zone
 
 Scalar = str | int | float | bool
 ValueType = Literal["text", "int", "float", "bool", "time"]
@@ -40,19 +37,6 @@ EPOCH_UNITS_MS = {"epoch_s": 1000, "epoch_ms": 1}
 _TIMES = frozenset({"occurred_at", "sent_at", "received_at"})
 
 
-def read_zone(name: str) -> tzinfo:
-    """The time zone of that IANA name. Raises ValueError when this machine does not know it."""
-    try:
-        return UTC if name == "UTC" else ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no time zone that is known here: write it as Asia/Jerusalem") from error
-
-
-def _check_zone(name: str) -> str:
-    read_zone(name)
-    return name
-
-
 def _check_format(form: str) -> str:
     if form != "iso" and form not in EPOCH_UNITS_MS and "%" not in form:
         raise ValueError(f"{form!r}: use iso, epoch_s, epoch_ms or a pattern such as %d/%m/%Y %H:%M")
@@ -61,17 +45,11 @@ def _check_format(form: str) -> str:
 
 def _check_field_name(name: str) -> str:
     if name not in FIELDS and not (name.startswith("properties.") and name != "properties."):
-        hint = _nearest(name, FIELDS) or f"use one of {', '.join(FIELDS)}"
+        hint = did_you_mean(name, FIELDS) or f"use one of {', '.join(FIELDS)}"
         raise ValueError(f"{name!r} is no field of a touchpoint: {hint}")
     return name
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else ""
-
-
-Zone = Annotated[str, AfterValidator(_check_zone)]
 TimeFormat = Annotated[str, AfterValidator(_check_format)]
 FieldName = Annotated[str, AfterValidator(_check_field_name)]
 
@@ -171,19 +149,7 @@ def load_mapping(path: Path) -> Mapping:
 
 def parse_mapping(text: str, name: str) -> Mapping:
     """The mapping that a YAML text states; `name` stands in messages. Raises `Misconfigured`."""
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        found = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Misconfigured(_yaml_fault(name, text, error)) from error
-    if not isinstance(found, dict) or tree is None:
-        raise Misconfigured(f"{name}:1: a mapping has `fields:` with a rule for each field of a touchpoint")
-    try:
-        return Mapping.model_validate(found)
-    except ValidationError as error:
-        # A key that is missing may stand there misspelt, and that is what has to be mended.
-        fault = min(error.errors(include_url=False), key=lambda each: each["type"] == "missing")
-        raise Misconfigured(f"{name}:{_line_of(tree, fault['loc'])}: {_mend(fault)}") from error
+    return parse_yaml(text, name, Mapping, "a mapping has `fields:` with a rule for each field of a touchpoint")
 
 
 def lookup(row: Row[str, Any], column: str) -> Any:
@@ -196,68 +162,3 @@ def lookup(row: Row[str, Any], column: str) -> Any:
             return None
         found = found[part]
     return found
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML whose keys are the text that stands there, each once: `1:`, `yes:` and `true:` are cells of a file."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                key.tag = "tag:yaml.org,2002:str"
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _yaml_fault(name: str, text: str, error: Exception) -> str:
-    problem = getattr(error, "problem", None) or " ".join(str(error).split()) or "nested too deep"
-    return f"{name}:{_line_to_mend(text, error)}: not YAML: {problem}"
-
-
-_UNFINISHED = ("while scanning a simple key", "while scanning a quoted scalar", "while parsing a flow")
-
-
-def _line_to_mend(text: str, error: Exception) -> int:
-    """The line with the mistake. The parser stumbles only behind it where something has no end or no colon."""
-    mark, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
-    if mark is None:
-        return 1
-    if began is not None and str(getattr(error, "context", "")).startswith(_UNFINISHED):
-        return int(began.line) + 1
-    lines = text.split("\n")
-    if getattr(error, "problem", "") == "mapping values are not allowed here" and ":" not in _before(lines, mark):
-        said = [number for number in range(mark.line) if lines[number].split("#")[0].strip()]
-        if said and ":" not in lines[said[-1]]:
-            return said[-1] + 1
-    return int(mark.line) + 1
-
-
-def _before(lines: list[str], mark: yaml.Mark) -> str:
-    return lines[mark.line][: mark.column]
-
-
-def _mend(fault: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
-        model = Rule if len(fault["loc"]) > 1 else Mapping
-        known = [field.alias or name for name, field in model.model_fields.items()]
-        hint = _nearest(str(fault["loc"][-1]), known)
-        return f"{place}: unknown key; {hint + ' ' if hint else ''}known are {', '.join(known)}"
-    # Its own message names the key.
-    return message if fault["loc"][-1:] == ("[key]",) else f"{place}: {message}" if place else message
-
-
-def _line_of(node: yaml.Node, location: tuple[int | str, ...]) -> int:
-    """The line of the innermost key of a location that stands in the file."""
-    line = node.start_mark.line + 1
-    for part in location:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        match = next(((key, value) for key, value in pairs if key.value == str(part)), None)
-        if match is None:
-            break
-        line, node = match[0].start_mark.line + 1, match[1]
-    return line

@@ -1,4 +1,4 @@
-"""File replay: rows of NDJSON or CSV to topic `touchpoints`, at any speed, going on where an earlier run stopped."""
+"""File replay: rows of NDJSON or CSV as touchpoints and facts, at any speed, going on where an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ def replay_file(
 ) -> ReplaySummary:
     """Send every row of a file (`-`: NDJSON from stdin) and return once the broker has confirmed all of them.
 
-    Without a mapping each NDJSON line is a touchpoint already; CSV needs one. A row that cannot be sent is written with
-    its line and reason to `<file>.rejected.ndjson`, and the rest goes on. Stopped at any moment, the next run goes on
-    from the last checkpoint; what it sends again does not count twice. Raises `Misconfigured` for input that cannot be
-    read, `Transient` when the broker did not confirm.
+    Without a mapping each NDJSON line is a touchpoint or fact already; CSV needs one. A row that cannot be sent is
+    written with its line and reason to `<file>.rejected.ndjson`, and the rest goes on. Stopped at any moment, the next
+    run goes on from the last checkpoint; what it sends again does not count twice. Raises `Misconfigured` for input
+    that cannot be read, `Transient` when the broker did not confirm.
     """
     run = _Run(path, client, mapping, options, observe)
     return run.run()

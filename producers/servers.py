@@ -22,6 +22,7 @@ _PLAIN = ("PLAINTEXT", "SASL_PLAINTEXT")
 _CORRELATION_ID = 0x6A6F7572
 _HELLO = struct.pack(">hhih", 18, 0, _CORRELATION_ID, 8) + b"journeys"
 """A request for the versions that a server speaks, which every Kafka server answers, also before a login."""
+_WHY_HANG_UP = "it is no Kafka server, it wants TLS (JOURNEYS_KAFKA_SECURITY_PROTOCOL), or it is not ready"
 
 
 def find_fault(options: Mapping[str, Any], grace_seconds: float = GRACE_SECONDS) -> str | None:
@@ -79,7 +80,7 @@ def _greet(connection: socket.socket) -> str | None:
     while len(answer) < 8:
         received = connection.recv(8 - len(answer))
         if not received:
-            return f"{host}:{port}: what listens there hangs up: it is no Kafka server, or it is not ready"
+            return f"{host}:{port}: what listens there hangs up: {_WHY_HANG_UP}"
         answer += received
     if struct.unpack(">i", answer[4:])[0] != _CORRELATION_ID:
         return f"{host}:{port}: what answers there is no Kafka server"

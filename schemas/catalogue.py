@@ -56,8 +56,8 @@ CATALOGUE: tuple[TouchpointType, ...] = (
         ("item_unavailable", "consider", p.Product, "the product was not there"),
         ("transfer_requested", "fulfil", p.TransferRequested, "the product was asked for from another store"),
         ("hold_created", "fulfil", p.HoldCreated, "a product is held for the customer until a time"),
-        ("hold_collected", "fulfil", p.Properties, "the held product was collected"),
-        ("hold_expired", "fulfil", p.Properties, "the hold ran out"),
+        ("hold_collected", "fulfil", p.MaybeProduct, "the held product was collected"),
+        ("hold_expired", "fulfil", p.MaybeProduct, "the hold ran out"),
         ("purchased", "purchase", p.Purchased, "a purchase at the till"),
         ("returned", "support", p.Reasoned, "goods were brought back"),
         ("refund_promised", "support", p.RefundPromised, "a refund was promised by a time"),
@@ -79,12 +79,12 @@ CATALOGUE: tuple[TouchpointType, ...] = (
     ),
     *_types(
         "delivery",
-        ("delivery_promised", "fulfil", p.Promised, "a delivery time was promised"),
-        ("dispatched", "fulfil", p.Properties, "the parcel left the warehouse"),
+        ("delivery_promised", "fulfil", p.DeliveryPromised, "a delivery time was promised"),
+        ("dispatched", "fulfil", p.Parcel, "the parcel left the warehouse"),
         ("delivery_delayed", "fulfil", p.Promised, "the promised time was moved"),
         ("out_for_delivery", "fulfil", p.Properties, "the courier has the parcel"),
         ("delivery_failed", "fulfil", p.Reasoned, "the courier could not hand it over"),
-        ("delivered", "fulfil", p.Properties, "the parcel was handed over"),
+        ("delivered", "fulfil", p.Parcel, "the parcel was handed over"),
         ("ready_for_pickup", "fulfil", p.Properties, "the order can be picked up"),
         ("picked_up", "fulfil", p.Properties, "the order was picked up"),
         ("parcel_returned", "fulfil", p.Properties, "the parcel went back"),
@@ -121,5 +121,5 @@ class FactType:
 FACT_TYPES: tuple[FactType, ...] = (
     FactType("restocked", p.Restocked, "a product is available again"),
     FactType("stock_level", p.StockLevel, "how many of a product a store has"),
-    FactType("source_heartbeat", p.Properties, "a source is alive though it has nothing to say"),
+    FactType("source_heartbeat", p.SourceHeartbeat, "a source is alive though it has nothing to say"),
 )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from schemas.catalogue import TouchpointType
+from schemas.catalogue import FactType, TouchpointType
 from schemas.properties import Properties
 
 _VALUES: dict[str, Any] = {
     "amount": 129.9,
     "cart_value": 129.9,
     "contact_id": "K-12",
+    "counted_from": "2026-11-21T08:00:00Z",
+    "counts": [118, 131],
     "currency": "ILS",
     "due_at": "2026-11-23T18:00:00Z",
     "eta": "2026-11-23T18:00:00Z",
@@ -19,6 +21,10 @@ _VALUES: dict[str, Any] = {
     "handle_seconds": 312.0,
     "in_stock": True,
     "kind": "handwritten note",
+    "last_said": "2026-11-21T09:59:00Z",
+    "parcel_id": "P-1",
+    "parcels": 2,
+    "partition": 0,
     "promised_by": "2026-11-24T18:00:00Z",
     "quantity": 1,
     "query": "blue kettle",
@@ -51,6 +57,17 @@ def example_touchpoint(entry: TouchpointType) -> dict[str, Any]:
         "type": entry.name,
         "occurred_at": "2026-11-21T10:00:00.123Z",
         "identifiers": {"customer_id": "C-1"},
+        "properties": example_properties(entry.properties),
+    }
+
+
+def example_fact(entry: FactType) -> dict[str, Any]:
+    """A valid fact of this type."""
+    return {
+        "event_id": f"{entry.name}-1",
+        "source": "store",
+        "type": entry.name,
+        "occurred_at": "2026-11-21T10:00:00.123Z",
         "properties": example_properties(entry.properties),
     }
 

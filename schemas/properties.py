@@ -10,6 +10,8 @@ from schemas.moments import Moment
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 Count = Annotated[int, Field(ge=-(2**53), le=2**53)]
+Tally = Annotated[int, Field(ge=0, le=2**53)]
+ParcelCount = Annotated[int, Field(ge=1, le=10_000)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
@@ -31,6 +33,10 @@ class Searched(Properties):
 
 class Product(Properties):
     sku: Text
+
+
+class MaybeProduct(Properties):
+    sku: Text | None = None
 
 
 class StockShown(Properties):
@@ -58,6 +64,7 @@ class OrderPlaced(Properties):
     amount: Number
     currency: Currency
     promised_by: Moment | None = None
+    sku: Text | None = None
 
 
 class BackInStockRequested(Properties):
@@ -137,8 +144,22 @@ class Promised(Properties):
     promised_by: Moment
 
 
+class DeliveryPromised(Properties):
+    promised_by: Moment
+    parcel_id: Text | None = None
+    parcels: ParcelCount | None = None
+
+
+class Parcel(Properties):
+    """One parcel of an order that comes in `parcels` of them."""
+
+    parcel_id: Text | None = None
+    parcels: ParcelCount | None = None
+
+
 class NotificationSent(Properties):
     topic: Literal["delay", "restock", "ready", "hold", "survey", "gift", "offer"]
+    sku: Text | None = None
 
 
 class GiftGiven(Properties):
@@ -167,3 +188,16 @@ class StockLevel(Properties):
     sku: Text
     store_id: Text
     quantity: Count
+
+
+class SourceHeartbeat(Properties):
+    """A source's own heartbeat needs none of these; a worker states with them what it has heard of the source.
+
+    `partition`: whose touchpoints it counted; `last_said`: the time of the latest; `counts`: how many there were in
+    each hour from `counted_from`, a full hour, on.
+    """
+
+    partition: Tally | None = None
+    last_said: Moment | None = None
+    counted_from: Moment | None = None
+    counts: Annotated[list[Tally], Field(max_length=1_000)] | None = None

@@ -11,7 +11,8 @@ from pydantic.fields import FieldInfo
 
 from schemas.catalogue import CATALOGUE, FACT_TYPES, SOURCES
 from schemas.dead_letter import WHAT_TO_DO
-from schemas.examples import example_touchpoint
+from schemas.examples import example_fact, example_touchpoint
+from schemas.fact import encode_fact
 from schemas.identifiers import KINDS
 from schemas.properties import Properties
 from schemas.topics import TOPICS
@@ -73,8 +74,9 @@ def _source(source: str) -> str:
 
 def _facts() -> str:
     rows = [(f"`{fact.name}`", _properties(fact.properties), fact.meaning) for fact in FACT_TYPES]
-    text = "A fact concerns no single customer: the same envelope without identifiers, on topic `facts`."
-    return f"## Facts\n\n{text}\n\n" + _table(("type", "properties", "meaning"), *rows)
+    table = _table(("type", "properties", "meaning"), *rows)
+    examples = "\n".join(encode_fact(example_fact(fact)).decode() for fact in FACT_TYPES)
+    return f"## Facts\n\n{_FACTS}\n\n{table}\n\n```json\n{examples}\n```"
 
 
 def _topics() -> str:
@@ -114,6 +116,8 @@ def _type_name(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in arguments)
+    if origin is list:
+        return f"list of {_type_name(arguments[0])}s"
     if origin in (Union, types.UnionType) or (arguments and origin not in (dict, Literal)):
         return _type_name(arguments[0])
     bare = origin or annotation
@@ -129,3 +133,14 @@ line. Any type may come from any source; below, each stands with its usual one. 
 The same contract as JSON Schema: `schemas/touchpoint.schema.json`. What JSON Schema cannot say: a time needs a zone, an
 id is printable and without outer blanks or direction marks, an identifier such as `unknown`, `-1` or `000` names nobody
 and is dropped, unknown fields and kinds of identifiers are ignored, a leading byte-order mark is dropped."""
+
+_FACTS = """A fact concerns no single customer: the same envelope without identifiers, on topic `facts`. The client,
+`journeys emit` and `journeys replay` take facts and touchpoints alike, and send each where it belongs. As JSON Schema:
+`schemas/fact.schema.json`; types that are not listed here are refused.
+
+- A restock that names a store, in its properties or else in the envelope, answers wishes for that store and wishes that
+  name none; one without a store answers all. A `stock_level` above 0 counts as a restock where the one before it was 0
+  or less.
+- A source sends `source_heartbeat` without properties when it has nothing else to say. Workers send it with properties,
+  so that all of them know which sources are alive: `last_said` is the time of the source's latest touchpoint, and
+  `counts` how many touchpoints of one `partition` there were in each hour from `counted_from` on."""

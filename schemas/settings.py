@@ -85,6 +85,10 @@ class Settings(BaseSettings):
         default="IL", pattern=r"^[A-Z]{2}$", description="country of phone numbers without a prefix"
     )
 
+    rules_dir: Path | None = Field(
+        default=None, description="directory of rule files and calendars of one's own, read after the shipped ones"
+    )
+
     flush_interval: Duration = Field(
         default=timedelta(seconds=1), description="how often results are written to ClickHouse"
     )

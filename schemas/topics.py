@@ -10,6 +10,7 @@ TOUCHPOINTS_REKEYED = "touchpoints-rekeyed"
 IDENTITY_LINKS = "identity-links"
 FACTS = "facts"
 FRICTION_ALERTS = "friction-alerts"
+ALERT_ACTIONS = "alert-actions"
 DEAD_LETTERS = "dead-letters"
 
 REPLAY_HEADER = "journeys-replay"
@@ -39,6 +40,7 @@ TOPICS = (
     ),
     Topic(FACTS, "what the fact is about", 1, "compact", "stock, restocks and heartbeats: no single customer's"),
     Topic(FRICTION_ALERTS, "episode id", None, "compact", "the latest state of each friction episode"),
+    Topic(ALERT_ACTIONS, "action id", 1, "compact", "what people did about alerts, for those who watch live"),
     Topic(DEAD_LETTERS, "origin topic-partition-offset", None, "delete", "refused input with its reason", 90),
 )
 

@@ -75,7 +75,7 @@ def check_touchpoint(found: Mapping[str, Any]) -> Touchpoint:
     try:
         touchpoint = touchpoint_adapter().validate_python({**found, "identifiers": _named(known)})
     except ValidationError as error:
-        raise _undecodable(error) from None
+        raise undecodable(error) from None
     if not touchpoint.identifiers:
         raise _nobody(known or {})
     return touchpoint
@@ -124,7 +124,8 @@ def _nobody(known: Mapping[str, Any]) -> Undecodable:
     return Undecodable("placeholder_identifier", f"identifiers.{kind}: {value!r} names nobody in particular")
 
 
-def _undecodable(error: ValidationError) -> Undecodable:
+def undecodable(error: ValidationError) -> Undecodable:
+    """The first fault that a discriminated union found, as a reason and a detail of one line."""
     first = error.errors(include_url=False)[0]
     # The first part only says which member of the union judged it.
     path = tuple(map(str, first["loc"][1:]))

@@ -1,4 +1,4 @@
-"""`journeys emit`: touchpoints as NDJSON, from standard input or a file, to Kafka."""
+"""`journeys emit`: touchpoints and facts as NDJSON, from standard input or a file, to Kafka."""
 
 from __future__ import annotations
 
@@ -58,13 +58,14 @@ def emit(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="[FILE|-]", help="NDJSON; - is standard input")] = Path("-"),
     history: Annotated[
-        bool, typer.Option("--history", help="Take touchpoints of any age since 1970, as `journeys replay` does")
+        bool, typer.Option("--history", help="Take what is of any age since 1970, as `journeys replay` does")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON")] = False,
 ) -> None:
-    """Check touchpoints, one JSON object a line, and send them to Kafka.
+    """Check touchpoints and facts, one JSON object a line, and send them to Kafka.
 
-    A line that is no valid touchpoint, or whose time the worker would refuse, is refused with its number and reason on
+    What has a type of fact, such as restocked, and no identifiers is a fact; all else is a touchpoint.
+    A line that is no valid one, or whose time the worker would refuse, is refused with its number and reason on
     standard error, and the rest goes on. Exits with 1 when anything was refused or could not be delivered.
     `journeys replay` is for files of history: it resumes.
     """
@@ -111,11 +112,11 @@ def send_lines(lines: BinaryIO, client: Client, tally: Tally, *, history: bool =
         _settle(tally, client, last=True)
 
 
-def _send(client: Client, touchpoint: dict[str, Any], history: bool) -> None:
+def _send(client: Client, found: dict[str, Any], history: bool) -> None:
     if history:
-        client.replay(touchpoint, HEADERS)
+        client.replay(found, HEADERS)
     else:
-        client.emit(touchpoint)
+        client.emit(found)
 
 
 def _refuse(tally: Tally, number: int, error: Undecodable, told: Undecodable | None) -> None:

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -6,12 +6,15 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka import KafkaConsumer
 
 from deploy.local.stack import LocalStack
 from producers.client import MAX_BYTES, Client, new_event_id
 from producers.emitters import MemoryEmitter
+from producers.time_bounds import TimeBounds
 from producers.topics import create_topics
 from schemas.errors import Misconfigured, Transient, Undecodable
+from schemas.fact import parse_fact
 from schemas.identifiers import Pseudonymiser, is_pseudonym
 from schemas.wire import parse_touchpoint
 
@@ -112,6 +115,93 @@ def test_event_ids_are_uuid_7_and_sort_by_time(moments_ms: list[int]) -> None:
     assert len(set(ids)) == len(ids) and all(UUID(i).version == 7 for i in ids)
     by_id = [moment for _, moment in sorted(zip(ids, moments_ms, strict=True))]
     assert by_id == sorted(moments_ms)
+
+
+RESTOCK = {"sku": "K-1", "store_id": "S-1"}
+
+
+def test_a_fact_is_stated_under_what_it_is_about_where_facts_go() -> None:
+    emitter, facts = MemoryEmitter(), MemoryEmitter()
+    with Client(emitter, facts=facts) as client:
+        event_id = client.state("restocked", source="store", properties=RESTOCK)
+        client.state("source_heartbeat", source="web", store_id="S-1", channel="app", event_id="h")
+    assert emitter.records == [] and [record.key for record in facts.records] == [
+        b"restocked:K-1@S-1", b"source_heartbeat:web",
+    ]  # fmt: skip
+    restocked, heartbeat = (parse_fact(record.value) for record in facts.records)
+    assert restocked.event_id == event_id and restocked.received_at == restocked.occurred_at
+    assert (heartbeat.event_id, heartbeat.store_id, heartbeat.channel) == ("h", "S-1", "app")
+
+
+def test_touchpoints_and_facts_are_told_apart_by_type_and_by_whom_they_concern() -> None:
+    emitter, facts = MemoryEmitter(), MemoryEmitter()
+    fact = {
+        "event_id": "1",
+        "source": "store",
+        "type": "restocked",
+        "occurred_at": "2026-01-01T00:00:00Z",
+        "properties": RESTOCK,
+    }
+    with Client(emitter, facts=facts) as client:
+        client.emit(fact)
+        client.replay({**fact, "identifiers": {}}, (("h", b"1"),))
+        client.emit({**fact, "identifiers": WHO})
+        with pytest.raises(Undecodable, match="no_identifier"):
+            client.emit({**fact, "type": "kiosk"})
+    assert [record.key for record in emitter.records] == [b"customer_id:C-1"]
+    emitted, replayed = facts.records
+    assert b"received_at" in emitted.value and b"received_at" not in replayed.value
+    assert emitted.headers == () and replayed.headers == (("h", b"1"),)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"type": "restock"}, "invalid_field: type: restock is no type of fact"),
+        ({"properties": {}}, "invalid_property: properties.sku: field required"),
+        ({"properties": {**RESTOCK, "x": "x" * MAX_BYTES}}, "too_large: "),
+        ({"occurred_at": datetime(2020, 1, 1, tzinfo=UTC)}, "too_old: occurred_at is 2020-01-01"),
+        ({"occurred_at": datetime(2099, 1, 1, tzinfo=UTC)}, "too_far_ahead: occurred_at is 2099-01-01"),
+    ],
+)  # fmt: skip
+def test_a_wrong_fact_is_told_in_one_line_and_not_sent(changed: dict[str, Any], told: str) -> None:
+    facts, good = MemoryEmitter(), {"type": "restocked", "source": "store", "properties": RESTOCK}
+    bounds = TimeBounds(timedelta(days=365), timedelta(minutes=5), timedelta(seconds=60))
+    with Client(MemoryEmitter(), facts=facts, time_bounds=bounds) as client, pytest.raises(Undecodable) as refused:
+        client.state(**{**good, **changed})
+    assert str(refused.value).startswith(told) and "\n" not in str(refused.value)
+    assert facts.records == []
+
+
+def test_a_client_that_was_given_no_place_for_facts_says_so() -> None:
+    with Client(MemoryEmitter()) as client, pytest.raises(Misconfigured, match="restocked is a fact"):
+        client.state("restocked", source="store", properties=RESTOCK)
+
+
+def test_facts_that_the_broker_refuses_are_reported_with_the_touchpoints() -> None:
+    client = Client(MemoryEmitter(), facts=MemoryEmitter(lambda _: "no space"))
+    client.track("kiosk", source="web", identifiers=WHO, event_id="good")
+    client.state("source_heartbeat", source="web", event_id="bad")
+    report = client.close()
+    assert report.delivered == 1 and [(u.event_id, u.reason) for u in report.undelivered] == [("bad", "no space")]
+
+
+@pytest.mark.integration
+def test_both_topics_are_reached_over_one_connection(stack: LocalStack) -> None:
+    options = {"bootstrap_servers": stack.kafka}
+    create_topics(options, 4)
+    sku = new_event_id(0)
+    with Client.connect(options) as client:
+        client.state("restocked", source="store", properties={"sku": sku})
+        client.track("kiosk", source="web", identifiers=WHO)
+        assert client.flush(20).delivered == 2
+        client.state("restocked", source="store", properties={"sku": sku})
+    consumer = KafkaConsumer(
+        "facts", **options, auto_offset_reset="earliest", consumer_timeout_ms=3_000, metrics_enabled=False
+    )
+    keys = [record.key for record in consumer if sku.encode() in record.key]
+    consumer.close()
+    assert keys == [f"restocked:{sku}".encode()] * 2
 
 
 @pytest.mark.integration

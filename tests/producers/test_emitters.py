@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from deploy.local.stack import LocalStack
 from producers.emitters import Emitter, KafkaEmitter, MemoryEmitter
 from producers.topics import create_topics
 from schemas.errors import Misconfigured, Transient
@@ -44,6 +45,18 @@ def test_after_close_nothing_is_taken_and_closing_again_is_harmless(make: Make) 
     emitter.close(1)
     emitter.close(1)
     with pytest.raises(Transient, match="takes no records"):
+        emitter.send(b"k", b"v", (), lambda _: pytest.fail("answered a record that was not taken"))
+
+
+@pytest.mark.integration
+def test_two_emitters_of_one_connection_end_together(stack: LocalStack) -> None:
+    options = {"bootstrap_servers": stack.kafka}
+    create_topics(options, 4)
+    emitter = KafkaEmitter(options)
+    other = emitter.to("facts")
+    other.close(5)
+    emitter.close(5)
+    with pytest.raises(Transient, match="topic touchpoints takes no records"):
         emitter.send(b"k", b"v", (), lambda _: pytest.fail("answered a record that was not taken"))
 
 

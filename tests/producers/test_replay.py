@@ -55,6 +55,16 @@ def replay(path: Path, emitter: MemoryEmitter, mapping: Mapping | None = None, *
     return replay_file(path, Client(emitter), mapping, ReplayOptions(**options))
 
 
+def test_facts_and_touchpoints_may_stand_in_one_file(tmp_path: Path) -> None:
+    fact = {"type": "restocked", "identifiers": None, "properties": {"sku": "K-1"}}
+    path = write(tmp_path / "in.ndjson", line(0), line(1, **fact), line(2), line(3, **fact, source="shop"))
+    emitter, facts = MemoryEmitter(), MemoryEmitter()
+    summary = replay_file(path, Client(emitter, facts=facts))
+    assert event_ids(emitter) == ["e-0", "e-2"] and [record.key for record in facts.records] == [b"restocked:K-1"]
+    assert {record.headers for record in facts.records} == {HEADERS}
+    assert (summary.delivered, summary.rejected, summary.reasons[0].reason) == (3, 1, "unknown_source")
+
+
 def test_each_line_is_sent_in_order_with_the_replay_header_and_rejected_ones_are_kept(tmp_path: Path) -> None:
     bad = line(2, identifiers={"customer_id": "unknown"})
     path = write(tmp_path / "in.ndjson", line(0), "{broken\n", bad, "\n", line(3))

@@ -55,7 +55,7 @@ def test_an_unlisted_type_is_kept_with_whatever_it_carries() -> None:
 
 
 def test_a_type_without_required_properties_needs_none() -> None:
-    touchpoint = example_touchpoint(CATALOGUE[NAMES.index("delivered")])
+    touchpoint = example_touchpoint(CATALOGUE[NAMES.index("out_for_delivery")])
     del touchpoint["properties"]
     assert check_touchpoint(touchpoint).properties.model_dump() == {}
 
