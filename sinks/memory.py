@@ -11,9 +11,11 @@ from uuid import UUID
 from schemas.errors import JourneysError, Terminal
 from sinks import state_queries
 from sinks.tables import (
+    ALERT_ACTIONS,
     ALERTS,
     CUSTOMER_STATE,
     DEAD_LETTERS,
+    FACTS,
     JOURNEYS,
     PARTITION_PROGRESS,
     PROMISES,
@@ -28,6 +30,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     JOURNEYS.name: ("customer_id", "journey_id"),
     PROMISES.name: ("customer_id", "promise_id"),
     ALERTS.name: ("customer_id", "episode_id"),
+    FACTS.name: ("type", "sku", "store_id", "occurred_at_ms", "source", "event_id"),
+    ALERT_ACTIONS.name: ("action_id",),
     DEAD_LETTERS.name: ("topic", "partition", "offset"),
     CUSTOMER_STATE.name: ("customer_key", "segment"),
     PARTITION_PROGRESS.name: ("consumer_group", "partition", "epoch", "worker"),
@@ -56,6 +60,7 @@ class MemoryWriter:
             state_queries.FLUSHES: self._flushes,
             state_queries.RIVALS: self._rivals,
             state_queries.STATES: self._states,
+            state_queries.OPEN_WISHES: self._open_wishes,
         }
 
     def fail_next(
@@ -135,6 +140,10 @@ class MemoryWriter:
                 return self._unfinished(table, column, parameters)
         raise Terminal(f"MemoryWriter cannot answer: {sql}")
 
+    def _open_wishes(self, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        rows = self.latest(PROMISES)
+        return [(r["customer_id"], r["subject"]) for r in rows if r["kind"] == "restock" and not r["settled_at_ms"]]
+
     def _progress(self, asked: Mapping[str, Any]) -> list[Row]:
         return [
             row
@@ -185,6 +194,8 @@ class MemoryWriter:
 
 def _version(row: Row) -> int:
     """As the server derives it, see `sinks.tables`."""
+    if "quantity_text" in row:
+        return 2**63 - 1 - int(row["received_at_ms"])
     if "received_at_ms" in row:
         return 1 << 63 if row["_is_deleted"] else ((1 - row["late"]) << 62) + (1 << 62) - 1 - int(row["received_at_ms"])
     return int(row["_version"] if "_version" in row else row.get("flush", 0))

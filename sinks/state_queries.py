@@ -40,6 +40,19 @@ PREWHERE, so that blobs of other partitions are not read; before FINAL it is rig
 share the hash of their key.
 """
 
+OPEN_WISHES = """SELECT customer_id, subject FROM journeys.promises FINAL
+WHERE kind = 'restock' AND settled_at = toDateTime64(0, 3, 'UTC')"""
+"""Rows (customer_id, `sku` or `sku@store_id`): wishes to be told that stock is back, not fulfilled yet."""
+
+OPEN_SOURCE_ALERTS = """SELECT subject, toUnixTimestamp64Milli(last_seen_at) - toInt64(actual * 1000)
+FROM journeys.alerts FINAL WHERE customer_id = '' AND rule = 'source_silent' AND status = 'open'"""
+"""Rows (source, since when it is silent, epoch milliseconds)."""
+
+STOCK_FACTS = """SELECT source, event_id, type, toUnixTimestamp64Milli(occurred_at), properties
+FROM journeys.facts FINAL WHERE type IN ('restocked', 'stock_level')
+AND occurred_at > (SELECT max(occurred_at) FROM journeys.facts) - INTERVAL 91 DAY"""
+"""Rows (source, event id, type, when, properties as JSON) of what may still answer a wish."""
+
 
 def unfinished(table: Table, identity: str, ranges: Sequence[tuple[int, int]]) -> str:
     """Rows (customer_id, id as text) of `table` whose newest version is in one of `ranges` (both ends included).

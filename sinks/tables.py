@@ -46,7 +46,16 @@ def _moment(name: str) -> tuple[str, str]:
 
 
 def _list(name: str) -> tuple[str, str]:
-    return name, f"if({name}_joined = '', [], splitByChar(char(31), {name}_joined))"
+    return name, _split(f"{name}_joined")
+
+
+def _split(joined: str) -> str:
+    return f"if({joined} = '', [], splitByChar(char(31), {joined}))"
+
+
+def _parts(name: str) -> tuple[str, str]:
+    names, values = (_split(f"{name}_{half}") for half in ("names", "values"))
+    return name, f"mapFromArrays({names}, arrayMap(x -> toFloat32(x), {values}))"
 
 
 def _stage_of(column: str) -> str:
@@ -137,6 +146,13 @@ JOURNEYS = Table(
         ("contact_wait_ms", "Int64"),
         ("delivery_deviation_ms", "Int64"),
         ("friction", "UInt32"),
+        ("delight", "UInt32"),
+        ("experience", "Float32"),
+        ("effort", "Float32"),
+        ("experience_parts_names", "String"),
+        ("experience_parts_values", "String"),
+        ("effort_parts_names", "String"),
+        ("effort_parts_values", "String"),
         *_FLUSH_WIRE,
     ),
     derived=(
@@ -160,11 +176,14 @@ JOURNEYS = Table(
             "delivery_deviation_seconds",
             "if(delivery_deviation_ms = -9223372036854775808, NULL, delivery_deviation_ms / 1000)",
         ),
+        _parts("experience_parts"),
+        _parts("effort_parts"),
         _INGESTED,
     ),
     hidden=frozenset(
         {"started_at_ms", "ended_at_ms", "channels_joined", "path_joined"}
         | {"queue_wait_ms", "contact_wait_ms", "delivery_deviation_ms"}
+        | {f"{score}_parts_{half}" for score in ("experience", "effort") for half in ("names", "values")}
         | {f"{source}_count" for source in SOURCES}
         | {f"{stage}_ms" for stage in STAGES}
     ),
@@ -188,6 +207,9 @@ PROMISES = Table(
         ("latest_promised_at_ms", "Int64"),
         ("settled_at_ms", "Int64"),
         ("status", "String"),
+        ("responsible", "String"),
+        ("parcels", "UInt16"),
+        ("parcels_delivered", "UInt16"),
         *_FLUSH_WIRE,
     ),
     derived=(
@@ -226,6 +248,13 @@ ALERTS = Table(
         ("store_id", "String"),
         ("evidence_joined", "String"),
         ("detected_at_ms", "Int64"),
+        ("kind", "String"),
+        ("change", "String"),
+        ("limit_at_ms", "Int64"),
+        ("silent_if_en", "String"),
+        ("silent_if_he", "String"),
+        ("withdrawn_because", "String"),
+        ("affected", "Int64"),
         *_FLUSH_WIRE,
     ),
     derived=(
@@ -233,11 +262,72 @@ ALERTS = Table(
         _moment("last_seen_at"),
         _moment("resolved_at"),
         _moment("detected_at"),
+        _moment("limit_at"),
         _list("evidence"),
+        ("affected_customers", "if(affected < 0, NULL, affected)"),
         _INGESTED,
     ),
-    hidden=frozenset({"opened_at_ms", "last_seen_at_ms", "resolved_at_ms", "detected_at_ms", "evidence_joined"}),
+    hidden=frozenset(
+        {"opened_at_ms", "last_seen_at_ms", "resolved_at_ms", "detected_at_ms", "limit_at_ms"}
+        | {"evidence_joined", "affected"}
+    ),
 )
+
+NOT_COUNTED = -1
+"""`affected` of an alert whose customers were not counted."""
+
+FACTS = Table(
+    "journeys.facts",
+    wire=(
+        ("source", "String"),
+        ("event_id", "String"),
+        ("type", "String"),
+        ("occurred_at_ms", "Int64"),
+        ("sku", "String"),
+        ("store_id", "String"),
+        ("quantity_text", "String"),
+        ("properties", "String"),
+        ("received_at_ms", "Int64"),
+        ("_topic", "String"),
+        ("_partition", "UInt16"),
+        ("_offset", "UInt64"),
+    ),
+    derived=(
+        _moment("occurred_at"),
+        _moment("received_at"),
+        ("quantity", "toInt64OrNull(quantity_text)"),
+        ("_version", "toUInt64(9223372036854775807 - received_at_ms)"),
+        _INGESTED,
+    ),
+    hidden=frozenset({"occurred_at_ms", "received_at_ms", "quantity_text"}),
+)
+"""`quantity_text` is empty where a fact states no quantity."""
+
+ALERT_ACTIONS = Table(
+    "journeys.alert_actions",
+    wire=(
+        ("action_id", "String"),
+        ("episode", "String"),
+        ("action", "String"),
+        ("by", "String"),
+        ("note", "String"),
+        ("assignee", "String"),
+        ("rule", "String"),
+        ("customer_id", "String"),
+        ("store_id", "String"),
+        ("subject", "String"),
+        ("until_ms", "Int64"),
+        ("acted_at_ms", "Int64"),
+    ),
+    derived=(
+        ("episode_id", "toUUIDOrNull(episode)"),
+        _moment("until"),
+        _moment("acted_at"),
+        _INGESTED,
+    ),
+    hidden=frozenset({"episode", "until_ms", "acted_at_ms"}),
+)
+"""`episode` is empty for a silence by matcher, `until_ms` 0 for anything but a silence."""
 
 DEAD_LETTERS = Table(
     "journeys.dead_letters",
@@ -285,4 +375,14 @@ PARTITION_PROGRESS = Table(
     derived=(_INGESTED,),
 )
 
-TABLES = (TOUCHPOINTS, JOURNEYS, PROMISES, ALERTS, DEAD_LETTERS, CUSTOMER_STATE, PARTITION_PROGRESS)
+TABLES = (
+    TOUCHPOINTS,
+    JOURNEYS,
+    PROMISES,
+    ALERTS,
+    FACTS,
+    ALERT_ACTIONS,
+    DEAD_LETTERS,
+    CUSTOMER_STATE,
+    PARTITION_PROGRESS,
+)

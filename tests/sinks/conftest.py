@@ -35,8 +35,8 @@ def clickhouse(options: dict[str, Any]) -> Iterator[ClickHouseWriter]:
     """A writer to the current schema with nothing in it."""
     migrate(options)
     writer = ClickHouseWriter(options)
-    for table in TABLES:
-        writer.query(f"TRUNCATE TABLE {table.name}")
+    for name in (*(table.name for table in TABLES), "journeys.interest"):
+        writer.query(f"TRUNCATE TABLE {name}")
     yield writer
     writer.close()
 

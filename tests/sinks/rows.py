@@ -21,7 +21,7 @@ def columns(table: Table, rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
 
 
 def _filler(name: str, kind: str) -> Any:
-    if name in ("journey_id", "promise_id", "episode_id"):
+    if name in ("journey_id", "promise_id", "episode_id", "action_id"):
         return str(uuid(1))
     if name == "identifiers_json":
         return "{}"

@@ -15,8 +15,10 @@ from sinks.writer import ClickHouseWriter
 
 REPEATABLE = re.compile(
     r"CREATE \w+( \w+)? IF NOT EXISTS |CREATE OR REPLACE |DROP \w+ IF EXISTS "
+    r"|INSERT INTO (?P<replacing>\S+) SELECT \* FROM (?P=replacing) "
     r"|ALTER TABLE \S+ (ADD \w+ IF NOT EXISTS|DROP \w+ IF EXISTS|MODIFY|MATERIALIZE) "
 )
+ONCE_ONLY = re.compile(r"\b(ADD|DROP) (COLUMN|INDEX) (?!IF )")
 
 
 @pytest.fixture
@@ -146,6 +148,7 @@ def test_a_file_without_a_number_or_with_one_twice_is_refused(directory: Path) -
 def test_every_statement_can_be_repeated_and_names_its_database() -> None:
     for migration in read_migrations():
         for statement in migration.statements:
-            first_line = " ".join(statement.split("\n("))[:200].strip()
+            first_line = " ".join(re.sub(r"^--.*$", "", statement, flags=re.MULTILINE).split())[:200]
             assert REPEATABLE.match(first_line), f"{migration.name}: {first_line}"
             assert re.search(r"\b(journeys|analytics)\b", first_line), f"{migration.name}: {first_line}"
+            assert not ONCE_ONLY.search(statement), f"{migration.name}: {first_line}"

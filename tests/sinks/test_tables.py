@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from sinks.tables import (
+    ALERT_ACTIONS,
     ALERTS,
     CUSTOMER_STATE,
     DEAD_LETTERS,
+    FACTS,
     JOURNEYS,
     NO_DEVIATION_MS,
     NO_WAIT_MS,
+    NOT_COUNTED,
     PARTITION_PROGRESS,
     PROMISES,
     SEPARATOR,
@@ -27,6 +30,15 @@ pytestmark = pytest.mark.integration
 MOMENT_MS = 1_795_000_000_123
 MOMENT = datetime(2026, 11, 18, 11, 6, 40, 123_000, tzinfo=UTC)
 PLACE = {"_topic": "touchpoints", "_partition": 3, "_offset": 2**63, "_version": 7 << 32 | 1}
+NOBODY_ACTED: dict[str, Any] = {
+    "acknowledged_by": "",
+    "acknowledged_at": None,
+    "assigned_to": "",
+    "human_resolved_by": "",
+    "human_resolved_at": None,
+    "notes": [],
+    "silenced": False,
+}
 AWKWARD = "O'Brien\t\\N \0\u202eאבג 🙂 %(x)s"
 
 
@@ -118,12 +130,22 @@ def test_journeys(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> No
         "contact_wait_ms": 0,
         "delivery_deviation_ms": -2500,
         "friction": 6,
+        "delight": 2,
+        "experience": 62.5,
+        "effort": 12.25,
+        "experience_parts_names": SEPARATOR.join(["waits", "promises"]),
+        "experience_parts_values": SEPARATOR.join(["-37.5", "100"]),
+        "effort_parts_names": "contacts",
+        "effort_parts_values": "12.25",
         **PLACE,
     }
     clickhouse.insert(JOURNEYS, columns(JOURNEYS, [sent]))
     expected = {
         **{name: sent[name] for name in ("customer_id", "status", "outcome", "touchpoints", "contacts", "orders")},
-        **{name: sent[name] for name in sent if name.startswith("promises") or name == "friction"},
+        **{name: sent[name] for name in sent if name.startswith("promises")},
+        **{name: sent[name] for name in ("friction", "delight", "experience", "effort")},
+        "experience_parts": {"waits": -37.5, "promises": 100.0},
+        "effort_parts": {"contacts": 12.25},
         "journey_id": uuid(2**127 + 5),
         "started_at": MOMENT,
         "ended_at": MOMENT.replace(microsecond=124_000),
@@ -150,6 +172,8 @@ def test_what_a_journey_does_not_have(clickhouse: ClickHouseWriter, analyst: Cli
         "stages": {},
         "channels": [],
         "path": [],
+        "experience_parts": {},
+        "effort_parts": {},
     }
     assert shares(expected, read(analyst, "analytics.journeys"))
 
@@ -166,11 +190,15 @@ def test_promises(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> No
         "latest_promised_at_ms": MOMENT_MS + 2,
         "settled_at_ms": 0,
         "status": "open",
+        "responsible": "carrier",
+        "parcels": 65_535,
+        "parcels_delivered": 2,
         **PLACE,
     }
     clickhouse.insert(PROMISES, columns(PROMISES, [sent]))
     expected = {
         **{name: sent[name] for name in ("customer_id", "kind", "subject", "status")},
+        **{name: sent[name] for name in ("responsible", "parcels", "parcels_delivered")},
         "promise_id": uuid(1),
         "journey_id": uuid(2),
         "requested_at": MOMENT,
@@ -189,6 +217,7 @@ def test_alerts(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None
         name: f"{name} {AWKWARD}"
         for name in ("customer_id", "rule", "severity", "status", "subject", "unit", "title_en", "title_he")
         + ("reason_en", "reason_he", "advice_en", "advice_he", "store_id")
+        + ("kind", "change", "silent_if_en", "silent_if_he", "withdrawn_because")
     }
     sent = {
         **texts,
@@ -202,6 +231,8 @@ def test_alerts(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None
         "actual": 1234.5,
         "evidence_joined": SEPARATOR.join(["web/1", "store/it's"]),
         "detected_at_ms": MOMENT_MS + 2,
+        "limit_at_ms": MOMENT_MS - 1,
+        "affected": 2**32 - 1,
         **PLACE,
     }
     clickhouse.insert(ALERTS, columns(ALERTS, [sent]))
@@ -217,8 +248,47 @@ def test_alerts(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None
         "actual": 1234.5,
         "evidence": ["web/1", "store/it's"],
         "detected_at": MOMENT.replace(microsecond=125_000),
+        "limit_at": MOMENT.replace(microsecond=122_000),
+        "affected_customers": 2**32 - 1,
+        **NOBODY_ACTED,
+        "effective_status": texts["status"],
     }
     assert read(analyst, "analytics.alerts") == expected
+    bare = {**sent, "limit_at_ms": 0, "affected": NOT_COUNTED, "_version": 8 << 32}
+    clickhouse.insert(ALERTS, columns(ALERTS, [bare]))
+    assert read(analyst, "analytics.alerts") == {**expected, "limit_at": None, "affected_customers": None}
+
+
+def test_facts(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:
+    texts = {name: f"{name} {AWKWARD}" for name in ("source", "event_id", "type", "sku", "store_id", "properties")}
+    sent = {
+        **texts,
+        "occurred_at_ms": MOMENT_MS,
+        "quantity_text": "-9223372036854775808",
+        "received_at_ms": MOMENT_MS + 1,
+        "_topic": "facts",
+        "_offset": 7,
+    }
+    clickhouse.insert(FACTS, columns(FACTS, [sent, {**sent, "type": "restocked", "quantity_text": ""}]))
+    clickhouse.insert(FACTS, columns(FACTS, [{**sent, "received_at_ms": MOMENT_MS + 2, "quantity_text": "1"}]))
+    received_at = MOMENT.replace(microsecond=124_000)
+    expected = {**texts, "occurred_at": MOMENT, "quantity": -(2**63), "received_at": received_at}
+    assert read(analyst, "(SELECT * FROM analytics.facts WHERE type != 'restocked')") == expected
+    assert read(analyst, "(SELECT quantity FROM analytics.facts WHERE type = 'restocked')") == {"quantity": None}
+
+
+def test_alert_actions(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:
+    texts = {
+        name: f"{name} {AWKWARD}"
+        for name in ("action", "by", "note", "assignee", "rule", "customer_id", "store_id", "subject")
+    }
+    sent = {**texts, "action_id": str(uuid(1)), "episode": str(uuid(2)), "acted_at_ms": MOMENT_MS, "until_ms": 0}
+    clickhouse.insert(ALERT_ACTIONS, columns(ALERT_ACTIONS, [sent, sent]))
+    expected = {**texts, "action_id": uuid(1), "episode_id": uuid(2), "until": None, "acted_at": MOMENT}
+    assert read(analyst, "analytics.alert_actions") == expected
+    clickhouse.insert(ALERT_ACTIONS, columns(ALERT_ACTIONS, [{**sent, "episode": "", "until_ms": MOMENT_MS + 1}]))
+    later = {"episode_id": None, "until": MOMENT.replace(microsecond=124_000)}
+    assert read(analyst, "analytics.alert_actions") == {**expected, **later}
 
 
 def test_dead_letters_keep_any_bytes(clickhouse: ClickHouseWriter) -> None:

@@ -198,5 +198,5 @@ def test_an_analyst_reads_the_views_and_nothing_else(analyst: ClickHouseWriter, 
 
 def test_every_view_says_what_it_is(clickhouse: ClickHouseWriter) -> None:
     views = clickhouse.query("SELECT name, comment FROM system.tables WHERE database = 'analytics' AND engine = 'View'")
-    assert {name for name, _ in views} >= {"journeys", "touchpoints", "promises", "alerts"}
+    assert {name for name, _ in views} >= {"journeys", "touchpoints", "promises", "alerts", "open_interest", "silences"}
     assert all(comment for _, comment in views)
