@@ -7,6 +7,18 @@ touchpoints; `Friction` and `Ledger` are the truth about what hurt.
 from producers.simulator.demo import Demo, make_demo
 from producers.simulator.shop import Shop, Surge
 from producers.simulator.stream import as_ndjson, disorder, lived
-from producers.simulator.truth import EXACT_RULES, Friction, Ledger
+from producers.simulator.truth import EXACT_RULES, RULES, Friction, Ledger
 
-__all__ = ["EXACT_RULES", "Demo", "Friction", "Ledger", "Shop", "Surge", "as_ndjson", "disorder", "lived", "make_demo"]
+__all__ = [
+    "EXACT_RULES",
+    "RULES",
+    "Demo",
+    "Friction",
+    "Ledger",
+    "Shop",
+    "Surge",
+    "as_ndjson",
+    "disorder",
+    "lived",
+    "make_demo",
+]

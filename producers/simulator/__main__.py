@@ -8,7 +8,6 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,7 +51,9 @@ def make_parser() -> ArgumentParser:
         "--stories-per-day", type=float, help="stories that begin a day (default: one per customer in 14 days)"
     )
     parser.add_argument("--truth", type=Path, metavar="FILE", help="write what hurt and what delighted, as NDJSON")
-    parser.add_argument("--facts", type=Path, metavar="FILE", help="write the facts (restocks), as NDJSON")
+    parser.add_argument(
+        "--facts", type=Path, metavar="FILE", help="write the facts (restocks, stock levels), as NDJSON"
+    )
     parser.add_argument("--anonymous-share", type=float, default=0.0, help="visits that are anonymous until the log-in")
     parser.add_argument("--no-personal", action="store_true", help="leave out phone numbers and e-mail addresses")
     parser.add_argument("--late-share", type=float, default=0.0, help="share of touchpoints that arrive late")
@@ -61,21 +62,24 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
-def _tell(shop: Shop, truth: Callable[[bytes], Any], facts: Callable[[bytes], Any]) -> Iterator[dict[str, Any]]:
+def _tell(
+    shop: Shop, count: int, truth: Callable[[bytes], Any] | None, facts: Callable[[bytes], Any] | None
+) -> Iterator[dict[str, Any]]:
+    """The touchpoints; on the way, what else is told goes to its file."""
     encode = msgspec.json.Encoder().encode
-    for kind, payload in shop.happenings():
+    # The truth takes time: only who asks for it waits for it.
+    told = shop.happenings(count) if truth is not None else (step[1:] for step in shop.steps(count))
+    for kind, payload in told:
         if kind == "touchpoint":
             yield payload
-        elif kind == "friction":
+        elif kind == "friction" and truth is not None:
             truth(encode(payload.as_dict()) + b"\n")
-        else:
+        elif kind == "fact" and facts is not None:
             facts(encode(payload) + b"\n")
 
 
-def _writer(files: ExitStack, path: Path | None) -> Callable[[bytes], Any]:
-    if path is None:
-        return lambda line: None
-    return files.enter_context(path.open("wb")).write
+def _writer(files: ExitStack, path: Path | None) -> Callable[[bytes], Any] | None:
+    return None if path is None else files.enter_context(path.open("wb")).write
 
 
 def write(options: Namespace, out: BinaryIO) -> None:
@@ -91,7 +95,7 @@ def write(options: Namespace, out: BinaryIO) -> None:
         personal=not options.no_personal,
     )
     with ExitStack() as files:
-        told = islice(_tell(shop, _writer(files, options.truth), _writer(files, options.facts)), options.count)
+        told = _tell(shop, options.count, _writer(files, options.truth), _writer(files, options.facts))
         arriving = disorder(told, options.seed, options.late_share, options.max_late_seconds, options.duplicate_share)
         out.writelines(as_ndjson(arriving if options.late_share or options.duplicate_share else told))
         out.flush()

@@ -10,7 +10,6 @@ from producers.simulator.story import Step, Story, Telling, format_moment
 
 CHANNELS = ("phone", "phone", "phone", "chat", "chat", "chat", "email", "whatsapp")
 _QUEUES = ("delivery_desk", "billing", "second_level", "warranty", "retention")
-_SOON_MS = 48 * HOUR_MS
 
 
 def ask(story: Story) -> Telling:
@@ -21,34 +20,21 @@ def ask(story: Story) -> Telling:
 
 def need_help(story: Story, topic: str, order_id: str | None = None) -> Telling:
     """Ask, and ask again until it is solved or no longer worth the trouble."""
-    asked: list[tuple[int, str, Step]] = []
-    for attempt in range(4):
+    for _ in range(4):
         channel = CHANNELS[int(story.rng.random() * len(CHANNELS))]
-        resolved = yield from contact(story, topic, channel, order_id, asked, first=attempt == 0)
-        yield from _notice_hopping(story, topic, asked)
+        resolved = yield from contact(story, topic, channel, order_id)
         if resolved or story.chance(0.45):
             return
         story.wait_hours(*((0.1, 6) if story.chance(0.5) else (10, 100)))
 
 
-def _notice_hopping(story: Story, topic: str, asked: list[tuple[int, str, Step]]) -> Telling:
-    recent = [entry for entry in asked if entry[0] >= asked[-1][0] - _SOON_MS]
-    if len({channel for _, channel, _ in recent}) == 3 and len(recent) == 3:
-        yield story.planted("channel_hopping", "topic", topic, *(step for *_, step in recent))
-
-
-def contact(
-    story: Story, topic: str, channel: str, order_id: str | None, asked: list[tuple[int, str, Step]], first: bool
-) -> Generator[Step, None, bool]:
+def contact(story: Story, topic: str, channel: str, order_id: str | None) -> Generator[Step, None, bool]:
     """One contact from the first ring to what is left behind; returns whether it solved the matter."""
     if channel == "phone":
         story.wait_for_opening(CALL_CENTRE)
     contact_id = story.stage.name("K")
-    started = story.touch(
-        "contact_started", {"contact_id": contact_id, "topic": topic}, order_id=order_id, channel=channel
-    )
-    asked.append((story.at_ms, channel, started))
-    yield started
+    properties = {"contact_id": contact_id, "topic": topic}
+    yield story.touch("contact_started", properties, order_id=order_id, channel=channel)
     fate = story.rng.random()
     if fate < 0.012:
         return False
@@ -56,11 +42,8 @@ def contact(
         yield from _give_up(story, contact_id, channel, order_id)
         return False
     if channel == "chat" and fate < 0.45:
-        return (yield from _talk_to_bot(story, contact_id, order_id, started))
-    resolved = yield from _talk_to_human(story, contact_id, channel, order_id)
-    if resolved and first and order_id:
-        yield story.planted("first_contact_resolution", "contact", contact_id, started)
-    return resolved
+        return (yield from _talk_to_bot(story, contact_id, order_id))
+    return (yield from _talk_to_human(story, contact_id, channel, order_id))
 
 
 def _give_up(story: Story, contact_id: str, channel: str, order_id: str | None) -> Telling:
@@ -79,28 +62,35 @@ def _wait_for_answer(story: Story, channel: str) -> None:
         story.wait_hours(0.05, 3) if luck < 0.8 else story.wait_hours(3, 22)
 
 
-def _talk_to_bot(story: Story, contact_id: str, order_id: str | None, started: Step) -> Generator[Step, None, bool]:
+def _talk_to_bot(story: Story, contact_id: str, order_id: str | None) -> Generator[Step, None, bool]:
     story.wait(0.4, 3)
-    yield story.touch("contact_answered", {"contact_id": contact_id, "by": "bot"}, order_id=order_id, channel="chat")
+    yield from _answer(story, contact_id, "chat", order_id, "bot")
+    if story.chance(0.15):
+        return (yield from _talk_to_human(story, contact_id, "chat", order_id))
     story.wait(30, 300)
+    if story.chance(0.1):
+        yield story.touch("contact_abandoned", {"contact_id": contact_id}, order_id=order_id, channel="chat")
+        return False
     resolved = story.chance(0.6)
     properties = {"contact_id": contact_id, "resolved": resolved}
-    ended = story.touch("contact_ended", properties, order_id=order_id, channel="chat")
-    yield ended
-    if not resolved:
-        yield story.planted("no_human", "contact", contact_id, started, ended)
+    yield story.touch("contact_ended", properties, order_id=order_id, channel="chat")
     return resolved
+
+
+def _answer(
+    story: Story, contact_id: str, channel: str, order_id: str | None, by: str, agent_id: str | None = None
+) -> Telling:
+    properties = {"contact_id": contact_id, "by": by}
+    yield story.touch("contact_answered", properties, order_id=order_id, channel=channel, agent_id=agent_id)
 
 
 def _talk_to_human(story: Story, contact_id: str, channel: str, order_id: str | None) -> Generator[Step, None, bool]:
     _wait_for_answer(story, channel)
     answered_ms, agent_id = story.at_ms, pick_agent(story.rng)
-    answer = {"contact_id": contact_id, "by": "human"}
-    yield story.touch("contact_answered", answer, order_id=order_id, channel=channel, agent_id=agent_id)
+    yield from _answer(story, contact_id, channel, order_id, "human", agent_id)
     story.wait(60, 500)
     if story.chance(0.11):
-        yield from _pass_on(story, contact_id, channel, order_id)
-        agent_id = pick_agent(story.rng)
+        agent_id = yield from _pass_on(story, contact_id, channel, order_id)
     if story.chance(0.05):
         yield from _complain(story, order_id)
     resolved = story.chance(0.76)
@@ -115,30 +105,28 @@ def _talk_to_human(story: Story, contact_id: str, channel: str, order_id: str | 
     return resolved
 
 
-def _pass_on(story: Story, contact_id: str, channel: str, order_id: str | None) -> Telling:
-    moves = []
+def _pass_on(story: Story, contact_id: str, channel: str, order_id: str | None) -> Generator[Step, None, str]:
+    """Hand the customer on, once or twice; returns in whose hands they are then."""
+    agent_id = ""
     for to_queue in story.rng.sample(_QUEUES, 1 + story.chance(0.3)):
+        agent_id = pick_agent(story.rng)
         properties = {"contact_id": contact_id, "to_queue": to_queue}
-        moves.append(story.touch("contact_transferred", properties, order_id=order_id, channel=channel))
-        yield moves[-1]
+        yield story.touch("contact_transferred", properties, order_id=order_id, channel=channel)
         story.wait(40, 400)
-    if len(moves) > 1:
-        yield story.planted("ping_pong", "contact", contact_id, *moves)
+        yield from _answer(story, contact_id, channel, order_id, "human", agent_id)
+        story.wait(40, 400)
     if story.chance(0.25):
         yield story.touch("contact_escalated", {"contact_id": contact_id}, order_id=order_id, channel=channel)
         story.wait(60, 400)
+        return pick_agent(story.rng)
+    return agent_id
 
 
 def _complain(story: Story, order_id: str | None) -> Telling:
     case_id = story.stage.name("Q")
     text = say(story.rng, COMPLAINTS, story.persona.language)
-    opened = story.touch("complaint_opened", {"topic": "service", "text": text}, order_id=order_id, case_id=case_id)
-    yield opened
-    if story.chance(0.65):
-        story.branch(_settle_complaint, order_id, case_id, 2, 46)
-    else:
-        story.foresee(story.at_ms + _SOON_MS, "unresolved_complaint", "case", case_id, opened)
-        story.branch(_settle_complaint, order_id, case_id, 50, 200)
+    yield story.touch("complaint_opened", {"topic": "service", "text": text}, order_id=order_id, case_id=case_id)
+    story.branch(_settle_complaint, order_id, case_id, *((2, 46) if story.chance(0.65) else (50, 200)))
 
 
 def _settle_complaint(story: Story, order_id: str | None, case_id: str, low_hours: float, high_hours: float) -> Telling:
@@ -148,20 +136,22 @@ def _settle_complaint(story: Story, order_id: str | None, case_id: str, low_hour
 
 def _promise_callback(story: Story, contact_id: str, channel: str, order_id: str | None) -> Telling:
     due_ms = story.at_ms + int((2 + story.rng.random() * 22) * HOUR_MS)
-    due_at = format_moment(due_ms)
-    promised = story.touch(
-        "callback_promised", {"contact_id": contact_id, "due_at": due_at}, order_id=order_id, channel=channel
-    )
-    yield promised
-    if story.chance(0.75):
-        story.branch(_call_back, contact_id, order_id, due_ms)
-    else:
-        story.foresee(due_ms, "missed_callback", "contact", contact_id, promised)
+    properties = {"contact_id": contact_id, "due_at": format_moment(due_ms)}
+    yield story.touch("callback_promised", properties, order_id=order_id, channel=channel)
+    story.branch(_call_back, contact_id, order_id, due_ms)
 
 
 def _call_back(story: Story, contact_id: str, order_id: str | None, due_ms: int) -> Telling:
-    # Never before the conversation in which it was promised has ended.
-    story.at_ms += int((due_ms - story.at_ms) * (0.2 + 0.75 * story.rng.random()))
+    """The call that was promised comes in time, too late, or never."""
+    fate = story.rng.random()
+    if fate < 0.75:
+        # Never before the conversation in which it was promised has ended.
+        story.at_ms += int((due_ms - story.at_ms) * (0.2 + 0.75 * story.rng.random()))
+    elif fate < 0.85:
+        story.wait_until(due_ms)
+        story.wait_hours(0.2, 60)
+    else:
+        return
     yield story.touch("callback_made", {"contact_id": contact_id}, order_id=order_id, channel="phone")
 
 

@@ -12,7 +12,7 @@ from producers.simulator.assortment import pick_agent
 from producers.simulator.hours import DAY_MS, HOUR_MS, MINUTE_MS
 from producers.simulator.shop import Script, Shop, Surge
 from producers.simulator.story import Story, Telling, format_moment
-from producers.simulator.truth import CONTACT_THRESHOLDS_MS, QUEUE_THRESHOLD_MS
+from producers.simulator.truth.waits import CONTACT_THRESHOLDS_MS, QUEUE_THRESHOLD_MS
 from schemas.moments import check_moment, to_epoch_ms
 
 DEFAULT_CUSTOMERS = 4_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from producers.simulator.assortment import FAILED_DELIVERIES
 from producers.simulator.contacting import need_help
@@ -11,19 +12,39 @@ from producers.simulator.praising import give_feedback
 from producers.simulator.story import Step, Story, Telling, format_moment
 from producers.simulator.visiting import send_back
 
-_TELL_WITHIN_MS = 4 * HOUR_MS
+
+class Order(NamedTuple):
+    """An order on its way: when it is promised, and the ids of its parcels when it comes in more than one."""
+
+    order_id: str
+    promised_ms: int
+    parcels: tuple[str, ...] = ()
+
+    def loads(self) -> list[dict[str, Any]]:
+        """What is carried: the properties of each parcel, or of the one that needs no id."""
+        return [{"parcel_id": parcel, "parcels": len(self.parcels)} for parcel in self.parcels] or [{}]
 
 
-def fulfil(story: Story, order_id: str, promised_ms: int) -> Telling:
-    """Deliver an order that was promised by that time, one way or another."""
-    story.wait_until(story.at_ms + int((promised_ms - story.at_ms) * (0.1 + 0.2 * story.rng.random())))
-    yield story.touch("dispatched", order_id=order_id)
+def split(story: Story) -> tuple[str, ...]:
+    """The parcels of an order: most come in one, without an id."""
+    if story.chance(0.92):
+        return ()
+    return tuple(story.stage.name("P") for _ in range(2 + story.chance(0.3)))
+
+
+def fulfil(story: Story, order: Order) -> Telling:
+    """Deliver an order that was promised by a time, one way or another."""
+    _part_way(story, order.promised_ms, 0.1, 0.3)
+    for number, load in enumerate(order.loads()):
+        if number:
+            story.wait_hours(0.2, 8)
+        yield story.touch("dispatched", load, order_id=order.order_id)
     if story.chance(0.35):
         story.wait_hours(0.5, 3)
-        yield story.touch("order_status_viewed", order_id=order_id)
+        yield story.touch("order_status_viewed", order_id=order.order_id)
     fate = story.rng.random()
     tell = next(tell for share, tell in _FATES if fate < share)
-    yield from tell(story, order_id, promised_ms)
+    yield from tell(story, order)
 
 
 def _part_way(story: Story, until_ms: int, low: float, high: float) -> None:
@@ -31,78 +52,74 @@ def _part_way(story: Story, until_ms: int, low: float, high: float) -> None:
     story.wait_until(story.at_ms + int((until_ms - story.at_ms) * (low + (high - low) * story.rng.random())))
 
 
-def _on_time(story: Story, order_id: str, promised_ms: int) -> Telling:
-    _part_way(story, promised_ms, 0.3, 0.8)
-    yield story.touch("out_for_delivery", order_id=order_id)
-    _part_way(story, promised_ms, 0.3, 0.95)
-    yield from _arrive(story, order_id, promised_ms)
+def _on_time(story: Story, order: Order) -> Telling:
+    _part_way(story, order.promised_ms, 0.3, 0.8)
+    yield story.touch("out_for_delivery", order_id=order.order_id)
+    _part_way(story, order.promised_ms, 0.3, 0.95)
+    yield from _arrive(story, order)
 
 
-def _arrive(story: Story, order_id: str, promised_ms: int) -> Telling:
-    delivered = story.touch("delivered", order_id=order_id)
-    yield delivered
-    if story.at_ms <= promised_ms - DAY_MS:
-        yield story.planted("early_delivery", "order", order_id, delivered)
-    yield from _after_delivery(story, order_id)
+def _arrive(story: Story, order: Order) -> Telling:
+    for number, load in enumerate(order.loads()):
+        if number:
+            story.wait_hours(0.5, 30)
+        yield story.touch("delivered", load, order_id=order.order_id)
+    yield from _look_back(story, order.order_id)
 
 
-def _after_delivery(story: Story, order_id: str) -> Telling:
-    if story.chance(0.18):
-        yield from give_feedback(story, order_id)
-    if story.chance(0.09):
-        yield from send_back(story, order_id)
+def _delay(story: Story, order: Order, days: int) -> tuple[Step, Order]:
+    later = order._replace(promised_ms=order.promised_ms + (1 + int(story.rng.random() * days)) * DAY_MS)
+    properties = {"promised_by": format_moment(later.promised_ms)}
+    return story.touch("delivery_delayed", properties, order_id=order.order_id), later
 
 
-def _moved_with_notice(story: Story, order_id: str, promised_ms: int) -> Telling:
-    _part_way(story, promised_ms, 0.3, 0.9)
-    later_ms = promised_ms + (1 + int(story.rng.random() * 3)) * DAY_MS
-    yield story.touch("delivery_delayed", {"promised_by": format_moment(later_ms)}, order_id=order_id)
-    story.wait(20, 3600)
-    told = story.touch("notification_sent", {"topic": "delay"}, order_id=order_id, channel="sms")
-    yield told
-    yield story.planted("told_before_asked", "order", order_id, told)
-    yield from _on_time(story, order_id, later_ms)
-
-
-def _moved_silently(story: Story, order_id: str, promised_ms: int) -> Telling:
-    _part_way(story, promised_ms, 0.4, 0.95)
-    later_ms = promised_ms + (1 + int(story.rng.random() * 4)) * DAY_MS
-    delayed = story.touch("delivery_delayed", {"promised_by": format_moment(later_ms)}, order_id=order_id)
+def _moved_with_notice(story: Story, order: Order) -> Telling:
+    _part_way(story, order.promised_ms, 0.3, 0.9)
+    delayed, later = _delay(story, order, 3)
     yield delayed
-    story.foresee(story.at_ms + _TELL_WITHIN_MS, "silent_delay", "order", order_id, delayed)
-    story.branch(_wonder, order_id)
-    _part_way(story, later_ms, 0.8, 0.99)
-    yield from _arrive(story, order_id, later_ms)
+    if story.chance(0.15):
+        story.wait(20, 900)
+        yield story.touch("order_status_viewed", order_id=order.order_id)
+    story.wait(20, 3600)
+    yield story.touch("notification_sent", {"topic": "delay"}, order_id=order.order_id, channel="sms")
+    yield from _on_time(story, later)
+
+
+def _moved_silently(story: Story, order: Order) -> Telling:
+    _part_way(story, order.promised_ms, 0.4, 0.95)
+    delayed, later = _delay(story, order, 4)
+    yield delayed
+    story.branch(_wonder, order.order_id)
+    if story.chance(0.2):
+        story.wait_hours(4.5, 10)
+        yield story.touch("notification_sent", {"topic": "delay"}, order_id=order.order_id, channel="sms")
+    _part_way(story, later.promised_ms, 0.8, 0.99)
+    yield from _arrive(story, later)
 
 
 def _wonder(story: Story, order_id: str) -> Telling:
     """Look where the order is, again and again, and then ask."""
-    looks: list[Step] = []
     for _ in range(1 + int(story.rng.random() * 3)):
         story.wait_hours(1, 12)
-        looks.append(story.touch("order_status_viewed", order_id=order_id))
-        yield looks[-1]
-        if len(looks) == 2:
-            yield story.planted("wismo", "order", order_id, *looks)
+        yield story.touch("order_status_viewed", order_id=order_id)
     if story.chance(0.6):
         story.wait(30, 3600)
         yield from need_help(story, "delivery", order_id)
 
 
-def _too_late(story: Story, order_id: str, promised_ms: int) -> Telling:
-    story.branch(_wonder_from, order_id, promised_ms - 6 * HOUR_MS)
-    story.wait_until(promised_ms)
+def _too_late(story: Story, order: Order) -> Telling:
+    story.branch(_wonder_from, order.order_id, order.promised_ms - 6 * HOUR_MS)
+    story.wait_until(order.promised_ms)
     story.wait_hours(0.5, 90)
-    yield story.touch("delivered", order_id=order_id)
-    yield from _after_delivery(story, order_id)
+    yield from _arrive(story, order)
 
 
-def _never(story: Story, order_id: str, promised_ms: int) -> Telling:
-    story.branch(_wonder_from, order_id, promised_ms)
-    story.wait_until(promised_ms)
+def _never(story: Story, order: Order) -> Telling:
+    story.branch(_wonder_from, order.order_id, order.promised_ms)
+    story.wait_until(order.promised_ms)
     if story.chance(0.5):
         story.wait_hours(48, 200)
-        yield story.touch("parcel_returned", order_id=order_id)
+        yield story.touch("parcel_returned", order_id=order.order_id)
 
 
 def _wonder_from(story: Story, order_id: str, from_ms: int) -> Telling:
@@ -110,24 +127,22 @@ def _wonder_from(story: Story, order_id: str, from_ms: int) -> Telling:
     yield from _wonder(story, order_id)
 
 
-def _failed(story: Story, order_id: str, promised_ms: int) -> Telling:
-    failures: list[Step] = []
-    for _ in range(1 + story.chance(0.5)):
-        _part_way(story, promised_ms, 0.3, 0.5)
-        yield story.touch("out_for_delivery", order_id=order_id)
-        _part_way(story, promised_ms, 0.1, 0.4)
+def _failed(story: Story, order: Order) -> Telling:
+    failures = 1 + story.chance(0.5)
+    for _ in range(failures):
+        _part_way(story, order.promised_ms, 0.3, 0.5)
+        yield story.touch("out_for_delivery", order_id=order.order_id)
+        _part_way(story, order.promised_ms, 0.1, 0.4)
         reason = FAILED_DELIVERIES[int(story.rng.random() * len(FAILED_DELIVERIES))]
-        failures.append(story.touch("delivery_failed", {"reason": reason}, order_id=order_id))
-        yield failures[-1]
-    if len(failures) == 2:
-        yield story.planted("failed_deliveries", "order", order_id, *failures)
-        yield from need_help(story, "delivery", order_id)
+        yield story.touch("delivery_failed", {"reason": reason}, order_id=order.order_id)
+    if failures == 2:
+        yield from need_help(story, "delivery", order.order_id)
     story.wait_hours(4, 40)
-    yield from _arrive(story, order_id, promised_ms)
+    yield from _arrive(story, order)
 
 
 # Upper bounds of shares: nine deliveries of ten reach the customer by the time last promised.
-_FATES: tuple[tuple[float, Callable[[Story, str, int], Telling]], ...] = (
+_FATES: tuple[tuple[float, Callable[[Story, Order], Telling]], ...] = (
     (0.86, _on_time),
     (0.90, _moved_with_notice),
     (0.925, _moved_silently),
@@ -148,4 +163,11 @@ def hand_over_at_store(story: Story, order_id: str, store_id: str) -> Telling:
         yield story.touch("notification_failed", {"reason": "unreachable"}, order_id=order_id, channel="sms")
     story.wait_hours(1, 40)
     yield story.touch("picked_up", order_id=order_id, store_id=store_id)
-    yield from _after_delivery(story, order_id)
+    yield from _look_back(story, order_id)
+
+
+def _look_back(story: Story, order_id: str) -> Telling:
+    if story.chance(0.18):
+        yield from give_feedback(story, order_id)
+    if story.chance(0.09):
+        yield from send_back(story, order_id)

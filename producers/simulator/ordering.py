@@ -5,46 +5,40 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from producers.simulator.assortment import PAYMENT_FAILURES, pick_sku, pick_store, price
+from producers.simulator.assortment import PAYMENT_FAILURES, pick_store, price
 from producers.simulator.browsing import fill_cart, log_in, look_around
-from producers.simulator.fulfilling import fulfil, hand_over_at_store
-from producers.simulator.hours import DAY_MS, HOUR_MS, at_hour
+from producers.simulator.fulfilling import Order, fulfil, hand_over_at_store, split
+from producers.simulator.hours import DAY_MS, at_hour
 from producers.simulator.story import Step, Story, Telling, format_moment
-
-_ORDER_WITHIN_MS = HOUR_MS // 2
 
 
 def buy(story: Story) -> Telling:
     """Look around, fill the cart, pay, and wait for the parcel."""
     yield from look_around(story)
-    yield from fill_cart(story, 1 + int(story.rng.random() * 2.4))
+    skus = yield from fill_cart(story, 1 + int(story.rng.random() * 2.4))
     if not story.known:
         yield from log_in(story)
-    amount = round(sum(price(pick_sku(story.rng)) for _ in range(1 + story.chance(0.4))), 2)
+    amount = round(sum(map(price, skus)), 2)
     yield story.touch("checkout_started", {"cart_value": amount})
     story.wait(30, 240)
     if (yield from _pay(story)):
-        yield from _order(story, amount)
+        yield from _order(story, amount, skus[0])
 
 
 def _pay(story: Story) -> Generator[Step, None, bool]:
     """Whether the payment went through in the end."""
-    failures: list[Step] = []
-    while len(failures) < 3 and story.chance(0.4 if failures else 0.06):
+    failures = 0
+    while failures < 3 and story.chance(0.4 if failures else 0.06):
         reason = PAYMENT_FAILURES[int(story.rng.random() * len(PAYMENT_FAILURES))]
-        failures.append(story.touch("payment_failed", {"reason": reason}))
-        yield failures[-1]
+        yield story.touch("payment_failed", {"reason": reason})
+        failures += 1
         story.wait(20, 200)
-    if len(failures) < 2 or story.chance(0.4):
-        return True
-    given_up_ms = failures[1].at_ms + _ORDER_WITHIN_MS
-    story.foresee(given_up_ms, "checkout_trouble", "touchpoint", failures[0].payload["event_id"], *failures)
-    return False
+    return failures < 2 or story.chance(0.4)
 
 
-def _order(story: Story, amount: float) -> Telling:
+def _order(story: Story, amount: float, sku: str) -> Telling:
     order_id = story.stage.name("O")
-    properties: dict[str, Any] = {"amount": amount, "currency": "ILS"}
+    properties: dict[str, Any] = {"amount": amount, "currency": "ILS", "sku": sku}
     if story.chance(0.2):
         store_id = story.persona.home_store if story.chance(0.8) else pick_store(story.rng)
         properties["delivery"] = "pickup"
@@ -59,4 +53,4 @@ def _order(story: Story, amount: float) -> Telling:
         yield story.touch("order_placed", properties, order_id=order_id)
         story.wait(60, 3600)
         yield story.touch("delivery_promised", {"promised_by": promised_by}, order_id=order_id)
-    yield from fulfil(story, order_id, promised_ms)
+    yield from fulfil(story, Order(order_id, promised_ms, split(story)))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from producers.simulator.assortment import PRAISE, say
-from producers.simulator.hours import HOUR_MS
 from producers.simulator.story import Story, Telling
 
 _GIFTS = ("coupon", "birthday_card", "sample", "free_coffee")
-_HEAR_WITHIN_MS = 48 * HOUR_MS
 
 
 def give_feedback(story: Story, order_id: str) -> Telling:
@@ -16,13 +14,7 @@ def give_feedback(story: Story, order_id: str) -> Telling:
     yield story.touch("notification_sent", {"topic": "survey"}, order_id=order_id, channel="email")
     story.wait_hours(0.1, 30)
     score = min(10, int(4 + story.rng.random() * 8))
-    answer = story.touch("survey_answered", {"metric": "nps", "score": float(score)}, order_id=order_id)
-    yield answer
-    event_id = answer.payload["event_id"]
-    if score >= 9:
-        yield story.planted("promoter", "touchpoint", event_id, answer)
-    elif score <= 6:
-        story.foresee(story.at_ms + _HEAR_WITHIN_MS, "unheard_feedback", "touchpoint", event_id, answer)
+    yield story.touch("survey_answered", {"metric": "nps", "score": float(score)}, order_id=order_id)
     if story.chance(0.2):
         yield from post_review(story, min(5, max(1, score // 2)), order_id)
 
@@ -33,10 +25,7 @@ def post_review(story: Story, rating: int, order_id: str | None = None) -> Telli
     properties: dict[str, object] = {"rating": float(rating)}
     if rating >= 4:
         properties["text"] = say(story.rng, PRAISE, story.persona.language)
-    posted = story.touch("review_posted", properties, order_id=order_id)
-    yield posted
-    if rating == 5:
-        yield story.planted("public_praise", "touchpoint", posted.payload["event_id"], posted)
+    yield story.touch("review_posted", properties, order_id=order_id)
 
 
 def praise(story: Story) -> Telling:
@@ -45,16 +34,11 @@ def praise(story: Story) -> Telling:
         yield story.touch("referral_made", {"code": f"FRIEND-{story.persona.customer_id[2:]}"})
         return
     sentiment = "positive" if story.chance(0.6) else "neutral" if story.chance(0.5) else "negative"
-    mention = story.touch("social_mention", {"sentiment": sentiment}, channel="instagram")
-    yield mention
-    if sentiment == "positive":
-        yield story.planted("public_praise", "touchpoint", mention.payload["event_id"], mention)
+    yield story.touch("social_mention", {"sentiment": sentiment}, channel="instagram")
 
 
 def be_surprised(story: Story) -> Telling:
     """A gift that nobody asked for, and its message."""
-    gift = story.touch("gift_given", {"kind": _GIFTS[int(story.rng.random() * len(_GIFTS))]})
-    yield gift
-    yield story.planted("unexpected_gift", "touchpoint", gift.payload["event_id"], gift)
+    yield story.touch("gift_given", {"kind": _GIFTS[int(story.rng.random() * len(_GIFTS))]})
     story.wait(1, 600)
     yield story.touch("notification_sent", {"topic": "gift"}, channel="whatsapp")

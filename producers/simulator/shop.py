@@ -10,7 +10,7 @@ from datetime import datetime
 from hashlib import blake2b
 from itertools import accumulate
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from producers.simulator.browsing import browse
 from producers.simulator.contacting import ask
@@ -18,7 +18,7 @@ from producers.simulator.hours import DAY_MS, activity
 from producers.simulator.ordering import buy
 from producers.simulator.personas import Persona, make_persona
 from producers.simulator.praising import be_surprised, praise
-from producers.simulator.story import Kind, Step, Story, Telling
+from producers.simulator.story import Step, Story, Telling
 from producers.simulator.truth import Friction, Ledger
 from producers.simulator.visiting import reserve, trust_the_site, visit
 from schemas.moments import to_epoch_ms
@@ -47,6 +47,7 @@ class Surge:
     stories_per_second: float
 
 
+Happening = Literal["touchpoint", "fact", "friction"]
 Script = tuple[int, Callable[[Story], Telling], int]
 """A story that must happen: when it begins (epoch milliseconds), what it tells, and the customer's number."""
 
@@ -83,21 +84,55 @@ class Shop:
         if self.stories_per_day is not None and self.stories_per_day <= 0:
             raise ValueError("stories_per_day must be more than 0")
 
-    def happenings(self) -> Iterator[tuple[Kind, Any]]:
-        """Everything in order of time: `("touchpoint", dict)`, `("fact", dict)` and `("friction", Friction)`.
+    def steps(self, count: int | None = None) -> Iterator[Step]:
+        """The touchpoints and facts of this life in order of time; with `count`, up to that many touchpoints.
 
-        A friction comes as soon as it is true: before the first touchpoint later than its `true_at_ms`.
         Memory grows with the stories under way, not with the time told.
         """
-        return Run(self).happenings()
+        left = count
+        for step in Run(self).steps():
+            if left == 0:
+                return
+            yield step
+            if left is not None and step.kind == "touchpoint":
+                left -= 1
+
+    def happenings(self, count: int | None = None) -> Iterator[tuple[Happening, Any]]:
+        """Everything in order of time: `("touchpoint", dict)`, `("fact", dict)` and `("friction", Friction)`.
+
+        A friction comes as soon as it is true: before the first touchpoint later than its `true_at_ms`. With `count`,
+        the life ends with that touchpoint. Where visits may be anonymous, a life that ends is told twice: what came
+        before a log-in belongs to who logged in later.
+        """
+        ledger, now_ms, told = Ledger(self._learn_links(count)), 0, 0
+        for now_ms, kind, payload in self.steps(count):
+            observe = ledger.observe if kind == "touchpoint" else ledger.observe_fact
+            yield from (("friction", friction) for friction in observe(now_ms, payload))
+            yield ("touchpoint", payload) if kind == "touchpoint" else ("fact", payload)
+            told += kind == "touchpoint"
+        is_whole = self.end is not None and told != count
+        yield from (("friction", found) for found in ledger.pass_time(self.end_ms if is_whole else now_ms))
 
     def touchpoints(self) -> Iterator[dict[str, Any]]:
         """What the sources emit, in order of occurrence, ready for the wire."""
-        return (payload for kind, payload in self.happenings() if kind == "touchpoint")
+        return (step.payload for step in self.steps() if step.kind == "touchpoint")
 
     def truth(self) -> Iterator[Friction]:
         """The frictions of the same life; needs an `end` to come to one."""
         return (payload for kind, payload in self.happenings() if kind == "friction")
+
+    @property
+    def end_ms(self) -> int:
+        """The first moment that is no more told, in epoch milliseconds."""
+        return to_epoch_ms(self.end) if self.end is not None else 2**62
+
+    def _learn_links(self, count: int | None) -> dict[str, str]:
+        if not self.anonymous_share or (self.end is None and count is None):
+            return {}
+        named = (step.payload["identifiers"] for step in self.steps(count) if step.kind == "touchpoint")
+        return {
+            each["anonymous_id"]: each["customer_id"] for each in named if {"anonymous_id", "customer_id"} <= set(each)
+        }
 
 
 class Run:
@@ -110,14 +145,14 @@ class Run:
         self.always_open = shop.always_open
         self.personal = shop.personal
         self._start_ms = to_epoch_ms(shop.start)
-        self._end_ms = to_epoch_ms(shop.end) if shop.end is not None else 2**62
+        self._end_ms = shop.end_ms
         # Ids of runs that differ in seed or start never meet in one database.
         self._prefix = blake2b(f"{shop.seed}|{self._start_ms}".encode(), digest_size=4).hexdigest()
         self._named = 0
         self._sequence = 0
         self._now_ms = 0
         self._known = shop.known_at_start
-        self._heap: list[tuple[int, int, Step, Telling | None]] = []
+        self._heap: list[tuple[int, int, Step, Telling]] = []
         self._stories_per_ms = (shop.stories_per_day or shop.customers / DAYS_BETWEEN_STORIES) / DAY_MS
 
     @property
@@ -136,11 +171,7 @@ class Run:
         if step is not None:
             self._put(step, telling)
 
-    def foresee(self, step: Step) -> None:
-        """Put one step into the future."""
-        self._put(step, None)
-
-    def _put(self, step: Step, telling: Telling | None) -> None:
+    def _put(self, step: Step, telling: Telling) -> None:
         if step.at_ms < self._now_ms:
             raise AssertionError(f"a story began in the past: {step}")
         self._sequence += 1
@@ -175,9 +206,9 @@ class Run:
         # Some come far more often than others.
         return make_persona(int(self._known * self.rng.random() ** 1.5))
 
-    def happenings(self) -> Iterator[tuple[Kind, Any]]:
-        """See `Shop.happenings`."""
-        ledger, heap = Ledger(), self._heap
+    def steps(self) -> Iterator[Step]:
+        """See `Shop.steps`."""
+        heap = self._heap
         self.begin(self._arrive())
         for at_ms, tell, number in self.shop.script:
             self.begin(tell(Story(self, make_persona(number), at_ms)))
@@ -185,16 +216,12 @@ class Run:
             at_ms, _, step, telling = heap[0]
             self._now_ms = at_ms
             self._advance(at_ms, telling)
-            _, kind, payload = step
-            if kind == "touchpoint" and (found := ledger.observe(at_ms, payload)):
-                yield from (("friction", friction) for friction in found)
-            if kind != "pause":
-                yield kind, payload
-        yield from (("friction", friction) for friction in ledger.pass_time(self._end_ms))
+            if step.kind != "pause":
+                yield step
 
-    def _advance(self, now_ms: int, telling: Telling | None) -> None:
+    def _advance(self, now_ms: int, telling: Telling) -> None:
         """Replace the first step of the heap by the next one of its story."""
-        following = next(telling, None) if telling is not None else None
+        following = next(telling, None)
         if following is None:
             heapq.heappop(self._heap)
         elif following.at_ms < now_ms:

@@ -9,15 +9,14 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from producers.simulator.hours import HOUR_MS, MINUTE_MS, Week, open_from
 from producers.simulator.personas import Persona
-from producers.simulator.truth import Friction, SubjectKind
 from schemas.catalogue import BY_NAME, Source
 from schemas.moments import format_epoch_ms
 
-Kind = Literal["touchpoint", "fact", "friction", "pause"]
+Kind = Literal["touchpoint", "fact", "pause"]
 
 
 class Step(NamedTuple):
-    """What a story tells next: a touchpoint or a fact as it goes over the wire, a `Friction`, or a pause."""
+    """What a story tells next: a touchpoint or a fact as it goes over the wire, or a pause."""
 
     at_ms: int
     kind: Kind
@@ -56,10 +55,6 @@ class Stage(Protocol):
 
     def begin(self, telling: Telling) -> None:
         """Let another story run beside."""
-        ...
-
-    def foresee(self, step: Step) -> None:
-        """Put one step into the future."""
         ...
 
 
@@ -151,17 +146,6 @@ class Story:
             "schema_version": 1,
         }
         return Step(self.at_ms, "fact", fact)
-
-    def planted(self, rule: str, kind: SubjectKind, subject: str, *shown_by: Step) -> Step:
-        """A friction that is true now."""
-        evidence = tuple(step.payload["event_id"] for step in shown_by)
-        friction = Friction(self.at_ms, rule, self.persona.customer_id, kind, subject, evidence)
-        return Step(self.at_ms, "friction", friction)
-
-    def foresee(self, at_ms: int, rule: str, kind: SubjectKind, subject: str, *shown_by: Step) -> None:
-        """A friction that becomes true at a later time because the story will not prevent it."""
-        step = self.planted(rule, kind, subject, *shown_by)
-        self.stage.foresee(Step(at_ms, "friction", step.payload._replace(true_at_ms=at_ms)))
 
     def branch(self, tell: Callable[..., Telling], *details: Any) -> None:
         """Let another story of this customer begin now and run beside this one."""

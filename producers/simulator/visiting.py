@@ -57,8 +57,7 @@ def _miss(story: Story, store_id: str, sku: str) -> Telling:
 
 
 def _pay_at_till(story: Story, store_id: str, sku: str) -> Telling:
-    joined = story.touch("queue_joined", {"queue": "till"}, store_id=store_id)
-    yield joined
+    yield story.touch("queue_joined", {"queue": "till"}, store_id=store_id)
     if story.chance(0.015):
         # Walks out; nobody ever serves.
         story.wait(120, 1500)
@@ -94,12 +93,8 @@ def _hand_in(story: Story, store_id: str, order_id: str) -> Telling:
     story.wait(5, 60)
     due_ms = story.at_ms + (3 + int(story.rng.random() * 7)) * DAY_MS
     properties = {"due_at": format_moment(due_ms)}
-    promised = story.touch("refund_promised", properties, order_id=order_id, store_id=store_id)
-    yield promised
-    on_time = story.chance(0.86)
-    if not on_time:
-        story.foresee(due_ms, "late_refund", "order", order_id, promised)
-    story.branch(_refund, order_id, due_ms, on_time)
+    yield story.touch("refund_promised", properties, order_id=order_id, store_id=store_id)
+    story.branch(_refund, order_id, due_ms, story.chance(0.86))
 
 
 def _refund(story: Story, order_id: str, due_ms: int, on_time: bool) -> Telling:
@@ -116,14 +111,10 @@ def trust_the_site(story: Story) -> Telling:
     sku, store_id = pick_sku(story.rng), story.persona.home_store
     yield story.touch("product_viewed", {"sku": sku})
     story.wait(3, 60)
-    shown = story.touch("stock_shown", {"sku": sku, "in_stock": True, "store_id": store_id, "quantity": 2})
-    yield shown
+    yield story.touch("stock_shown", {"sku": sku, "in_stock": True, "store_id": store_id, "quantity": 2})
     story.wait_hours(0.5, 12)
     story.wait_for_opening(STORE)
-    missing = story.touch("item_unavailable", {"sku": sku}, store_id=store_id)
-    yield missing
-    if missing.at_ms - shown.at_ms <= 2 * DAY_MS:
-        yield story.planted("stock_mismatch", "sku", sku, shown, missing)
+    yield story.touch("item_unavailable", {"sku": sku}, store_id=store_id)
 
 
 def reserve(story: Story) -> Telling:
@@ -132,18 +123,13 @@ def reserve(story: Story) -> Telling:
     story.wait_for_opening(STORE)
     expires_ms = story.at_ms + (24 if story.chance(0.6) else 48) * HOUR_MS
     properties = {"sku": sku, "expires_at": format_moment(expires_ms)}
-    held = story.touch("hold_created", properties, store_id=store_id)
-    yield held
+    yield story.touch("hold_created", properties, store_id=store_id)
     if story.chance(0.68):
         story.wait_hours(1, 22)
         yield story.touch("hold_collected", {"sku": sku}, store_id=store_id)
         return
-    reminded = story.chance(0.5)
-    if reminded:
+    if story.chance(0.5):
         story.wait_until(expires_ms - 3 * HOUR_MS)
         yield story.touch("notification_sent", {"topic": "hold", "sku": sku}, channel="sms", store_id=store_id)
     story.wait_until(expires_ms)
-    expired = story.touch("hold_expired", {"sku": sku}, store_id=store_id)
-    yield expired
-    if not reminded:
-        yield story.planted("hold_lost", "sku", sku, held, expired)
+    yield story.touch("hold_expired", {"sku": sku}, store_id=store_id)

@@ -1,6 +1,7 @@
 """Shops that the tests look at, and how they read a touchpoint's time."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from producers.simulator import Shop
@@ -17,7 +18,12 @@ def crowded_shop(seed: int, days: int = 20, **options: Any) -> Shop:
 
 
 def occurred_ms(touchpoint: dict[str, Any]) -> int:
-    return to_epoch_ms(check_moment(touchpoint["occurred_at"]))
+    return _moment_ms(touchpoint["occurred_at"])
+
+
+@lru_cache(maxsize=100_000)
+def _moment_ms(text: str) -> int:
+    return to_epoch_ms(check_moment(text))
 
 
 def busy_shop(seed: int) -> Shop:

@@ -1,100 +1,233 @@
-"""The three exact rules, computed the slow and obvious way over a whole list of touchpoints."""
+"""All rules of the first edition, computed the slow and obvious way over whole lists of touchpoints and facts."""
 
 from collections import defaultdict
 from typing import Any
 
-from schemas.moments import check_moment, to_epoch_ms
+from producers.simulator.truth import RULES
 from tests.producers.simulator.lives import occurred_ms
+from tests.producers.simulator.oracle_courses import find_courses
+from tests.producers.simulator.oracle_promises import find_promises
+from tests.producers.simulator.oracle_touches import DAY_MS, HOUR_MS, Found, Seen, at_ms, find, place, prop
 
-MINUTE_MS, DAY_MS = 60_000, 86_400_000
-Found = tuple[int, str, str, str]
-"""When it became true, rule, customer, subject."""
+MINUTE_MS = 60_000
+LIMITS_MS = {"queue": (10 * MINUTE_MS, MINUTE_MS), "phone": (3 * MINUTE_MS, 20_000), "chat": (MINUTE_MS, 10_000)}
 
 
-def find_frictions(touchpoints: list[dict[str, Any]], end_ms: int) -> list[Found]:
-    return sorted(
-        [
-            *_long_queues(touchpoints, end_ms),
-            *_unanswered_contacts(touchpoints, end_ms),
-            *_repeats(touchpoints, "order"),
-            *_repeats(touchpoints, "topic"),
-            *_broken_promises(touchpoints, end_ms),
+def find_frictions(touchpoints: list[dict[str, Any]], facts: list[dict[str, Any]], end_ms: int) -> list[Found]:
+    """Every episode that stands at the end, in order."""
+    customers: dict[str, list[Seen]] = defaultdict(list)
+    for touchpoint in touchpoints:
+        customers[touchpoint["identifiers"]["customer_id"]].append(touchpoint)
+    found: list[Found] = []
+    for touches in customers.values():
+        touches.sort(key=lambda touch: (occurred_ms(touch), touch["source"], touch["event_id"]))
+        found += _find_of_one(touches, sorted(facts, key=occurred_ms), end_ms)
+    return sorted(found)
+
+
+def _find_of_one(touches: list[Seen], facts: list[dict[str, Any]], end_ms: int) -> list[Found]:
+    first_hand = [
+        *_waits(touches, end_ms),
+        *_repeats(touches),
+        *find_promises(touches, facts, end_ms),
+        *find_courses(touches),
+        *_mismatches(touches),
+        *_points(touches),
+    ]
+    opened = [episode for episode in first_hand if episode[0] <= end_ms]
+    frictions = [episode for episode in opened if RULES[episode[1]] == "friction"]
+    followed = [*_abandonments(touches, frictions), *_opportunities(touches, frictions)]
+    return [*opened, *(episode for episode in followed if episode[0] <= end_ms)]
+
+
+def _waits(touches: list[Seen], end_ms: int) -> list[Found]:
+    found: list[Found] = []
+    for index, began in enumerate(touches):
+        kind = _begins(began)
+        if kind is None:
+            continue
+        ended = next((t for t in touches[index + 1 :] if _ends(t, began, kind)), None)
+        waited_ms = (at_ms(ended) if ended else end_ms) - at_ms(began)
+        long_ms, fast_ms = LIMITS_MS[kind]
+        subject = f"{place(began)}/{prop(began, 'queue')}" if kind == "queue" else prop(began, "contact_id")
+        if waited_ms > long_ms:
+            found.append(find(at_ms(began) + long_ms + 1, "long_wait", began, subject))
+        served = ended is not None and (ended["type"] == "service_started" or prop(ended, "by") == "human")
+        if ended and served and waited_ms <= fast_ms:
+            found.append(find(at_ms(ended), "fast_service", began, subject))
+    return found
+
+
+def _begins(touch: Seen) -> str | None:
+    if touch["type"] == "contact_started" and touch.get("channel") in ("phone", "chat"):
+        return str(touch["channel"])
+    return "queue" if touch["type"] == "queue_joined" else None
+
+
+def _ends(touch: Seen, began: Seen, kind: str) -> bool:
+    if kind == "queue":
+        names_the_queue = touch["type"] in ("service_started", "queue_joined")
+        return names_the_queue and (place(touch), prop(touch, "queue")) == (place(began), prop(began, "queue"))
+    is_end = touch["type"] in ("contact_answered", "contact_abandoned", "contact_ended") or _begins(touch) == kind
+    return bool(is_end and prop(touch, "contact_id") == prop(began, "contact_id"))
+
+
+def _repeats(touches: list[Seen]) -> list[Found]:
+    def looks(touch: Seen) -> bool:
+        asks = touch["type"] == "contact_started" and prop(touch, "topic") == "delivery"
+        return bool(asks or touch["type"] == "order_status_viewed")
+
+    def tells(touch: Seen) -> bool:
+        hands_over = touch["type"] in ("delivered", "picked_up")
+        return hands_over or (touch["type"] == "notification_sent" and prop(touch, "topic") in ("delay", "ready"))
+
+    contacts = [touch for touch in touches if touch["type"] == "contact_started"]
+    handled = ("contact_transferred", "contact_answered", "contact_ended")
+    gone = ("delivered", "picked_up", "parcel_returned")
+    return [
+        *_chained("repeat_contact", contacts, [], ("order_id", "topic"), 7 * DAY_MS, lambda near: len(near) >= 2),
+        *_chained("channel_hopping", contacts, [], ("topic",), 2 * DAY_MS, lambda near: _differ(near, "channel")),
+        *_chained(
+            "ping_pong",
+            [touch for touch in touches if touch["type"] in handled],
+            [],
+            ("contact_id",),
+            2 * DAY_MS,
+            lambda near: _differ(near, "agent_id") or [t["type"] for t in near].count("contact_transferred") >= 2,
+        ),
+        *_chained(
+            "wismo",
+            [touch for touch in touches if looks(touch)],
+            [touch for touch in touches if tells(touch)],
+            ("order_id",),
+            7 * DAY_MS,
+            lambda near: len(near) >= 2,
+        ),
+        *_chained(
+            "failed_deliveries",
+            [touch for touch in touches if touch["type"] == "delivery_failed"],
+            [touch for touch in touches if touch["type"] in gone],
+            ("order_id",),
+            14 * DAY_MS,
+            lambda near: len(near) >= 2,
+        ),
+    ]
+
+
+def _differ(near: list[Seen], name: str) -> bool:
+    return len({touch[name] for touch in near if touch.get(name)}) >= 3
+
+
+def _chained(
+    rule: str, touches: list[Seen], cuts: list[Seen], same: tuple[str, ...], within_ms: int, is_enough: Any
+) -> list[Found]:
+    chains: list[list[Seen]] = []
+    for touch in touches:
+        near = [chain for name in same if (chain := _chain_before(touch, chains, cuts, name, within_ms)) is not None]
+        if near:
+            near[0].append(touch)
+        elif any(_value(touch, name) for name in same):
+            chains.append([touch])
+    found: list[Found] = []
+    for chain in chains:
+        for index, touch in enumerate(chain):
+            if is_enough([old for old in chain[: index + 1] if at_ms(old) >= at_ms(touch) - within_ms]):
+                subject = next(value for name in same if (value := _value(chain[0], name)))
+                found.append(find(at_ms(touch), rule, chain[0], subject))
+                break
+    return found
+
+
+def _chain_before(
+    touch: Seen, chains: list[list[Seen]], cuts: list[Seen], name: str, within_ms: int
+) -> list[Seen] | None:
+    """The chain of the latest touch with the same value, if it may go on."""
+    value = _value(touch, name)
+    sharing = [(other, chain) for chain in chains for other in chain if value and _value(other, name) == value]
+    if not sharing:
+        return None
+    latest, chain = max(sharing, key=lambda pair: _order(pair[0]))
+    is_cut = any(_value(cut, name) == value and _order(latest) < _order(cut) < _order(touch) for cut in cuts)
+    return None if is_cut or at_ms(touch) - at_ms(chain[-1]) > within_ms else chain
+
+
+def _value(touch: Seen, name: str) -> str | None:
+    found: str | None = touch.get(name) or prop(touch, name)
+    return found
+
+
+def _order(touch: Seen) -> tuple[int, str, str]:
+    return at_ms(touch), touch["source"], touch["event_id"]
+
+
+def _mismatches(touches: list[Seen]) -> list[Found]:
+    first: dict[str, Found] = {}
+    for index, missing in enumerate(touches):
+        denied = missing["type"] == "stock_checked" and prop(missing, "in_stock") is False
+        if not denied and missing["type"] != "item_unavailable":
+            continue
+        fitting = [
+            claim
+            for number, claim in enumerate(touches[:index])
+            if _claims(claim, missing) and not any(_replaces(later, claim) for later in touches[number + 1 : index])
         ]
-    )
+        if fitting:
+            where = place(missing)
+            subject = prop(missing, "sku") + (f"@{where}" if where else "")
+            episode = find(at_ms(missing), "stock_mismatch", fitting[-1], subject)
+            first.setdefault(fitting[-1]["event_id"], episode)
+    return list(first.values())
 
 
-def _customer(touchpoint: dict[str, Any]) -> str:
-    return str(touchpoint["identifiers"].get("customer_id"))
+def _claims(claim: Seen, missing: Seen) -> bool:
+    is_claim = claim["type"] == "stock_shown" and prop(claim, "in_stock") and prop(claim, "sku") == prop(missing, "sku")
+    return bool(is_claim) and place(claim) in (None, place(missing)) and at_ms(missing) - at_ms(claim) <= 2 * DAY_MS
 
 
-def _long_queues(touchpoints: list[dict[str, Any]], end_ms: int) -> list[Found]:
-    def place(queued: dict[str, Any]) -> tuple[str, str | None, str]:
-        return _customer(queued), queued.get("store_id"), queued["properties"]["queue"]
+def _replaces(later: Seen, claim: Seen) -> bool:
+    same = later["type"] == "stock_shown" and prop(later, "sku") == prop(claim, "sku")
+    return same and place(later) in (None, place(claim))
 
-    found = []
-    for index, joined in enumerate(touchpoints):
-        if joined["type"] == "queue_joined":
-            later = [t for t in touchpoints[index:] if t["type"] == "service_started" and place(t) == place(joined)]
-            served_ms = occurred_ms(later[0]) if later else end_ms
-            due_ms = occurred_ms(joined) + 10 * MINUTE_MS
-            if served_ms > due_ms:
-                found.append((due_ms, "long_wait", _customer(joined), joined["event_id"]))
+
+def _points(touches: list[Seen]) -> list[Found]:
+    found: list[Found] = []
+    for touch in touches:
+        subject = touch.get("order_id") or f"{touch['source']}/{touch['event_id']}"
+        if touch["type"] == "gift_given":
+            found.append(find(at_ms(touch), "unexpected_gift", touch, subject))
+        if touch["type"] == "survey_answered" and prop(touch, "metric") == "nps" and prop(touch, "score") >= 9:
+            found.append(find(at_ms(touch), "promoter", touch, subject))
+        if touch["type"] == "social_mention" and prop(touch, "sentiment") == "positive":
+            found.append(find(at_ms(touch), "public_praise", touch, subject))
+        if touch["type"] == "review_posted" and prop(touch, "rating") >= 5:
+            found.append(find(at_ms(touch), "public_praise", touch, subject))
     return found
 
 
-def _unanswered_contacts(touchpoints: list[dict[str, Any]], end_ms: int) -> list[Found]:
-    ends = {"contact_answered", "contact_abandoned", "contact_ended"}
-    found = []
-    for index, started in enumerate(touchpoints):
-        limit_ms = {"phone": 3 * MINUTE_MS, "chat": MINUTE_MS}.get(started.get("channel", ""))
-        if started["type"] == "contact_started" and limit_ms is not None:
-            contact_id = started["properties"]["contact_id"]
-            later = [
-                t for t in touchpoints[index:] if t["type"] in ends and t["properties"]["contact_id"] == contact_id
-            ]
-            ended_ms = occurred_ms(later[0]) if later else end_ms
-            if ended_ms > occurred_ms(started) + limit_ms:
-                found.append((occurred_ms(started) + limit_ms, "long_wait", _customer(started), contact_id))
-    return found
+def _abandonments(touches: list[Seen], frictions: list[Found]) -> list[Found]:
+    found: dict[str, Found] = {}
+    for opened_ms, _, customer, subject, anchor in sorted(frictions):
+        carts = [t for t in touches if t["type"] in ("cart_updated", "checkout_started", "payment_failed")]
+        bought = [t for t in touches if t["type"] in ("order_placed", "purchased")]
+        was_buying = any(opened_ms - DAY_MS <= at_ms(cart) <= opened_ms for cart in carts)
+        if was_buying and not any(opened_ms < at_ms(touch) <= opened_ms + 2 * DAY_MS for touch in bought):
+            at = opened_ms + 2 * DAY_MS + 1
+            found.setdefault(anchor, (at, "friction_then_abandonment", customer, subject, anchor))
+    return list(found.values())
 
 
-def _repeats(touchpoints: list[dict[str, Any]], kind: str) -> list[Found]:
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for touchpoint in touchpoints:
-        if touchpoint["type"] == "contact_started":
-            subject = touchpoint.get("order_id") if kind == "order" else touchpoint["properties"].get("topic")
-            if subject:
-                groups[_customer(touchpoint), subject].append(occurred_ms(touchpoint))
-    found = []
-    for (customer, subject), times in groups.items():
-        near = [later - earlier <= 7 * DAY_MS for earlier, later in zip(times, times[1:], strict=False)]
-        for index, is_near in enumerate(near):
-            if is_near and not (index and near[index - 1]):
-                found.append((times[index + 1], "repeat_contact", customer, subject))
-    return found
+PRESENT = ("visit_started", "page_viewed", "searched", "product_viewed", "cart_updated", "checkout_started")
 
 
-def _broken_promises(touchpoints: list[dict[str, Any]], end_ms: int) -> list[Found]:
-    orders: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for touchpoint in touchpoints:
-        if touchpoint.get("order_id"):
-            orders[_customer(touchpoint), touchpoint["order_id"]].append(touchpoint)
-    found = []
-    for (customer, order_id), story in orders.items():
-        broken_ms = _broken_ms(story, end_ms)
-        if broken_ms is not None:
-            found.append((broken_ms, "broken_promise", customer, order_id))
-    return found
-
-
-def _broken_ms(story: list[dict[str, Any]], end_ms: int) -> int | None:
-    promised_ms: int | None = None
-    for touchpoint in story:
-        if promised_ms is not None and occurred_ms(touchpoint) > promised_ms:
-            return promised_ms
-        if touchpoint["type"] in ("delivered", "picked_up"):
-            if promised_ms is not None:
-                return None
-        elif "promised_by" in touchpoint["properties"]:
-            promised_ms = to_epoch_ms(check_moment(touchpoint["properties"]["promised_by"]))
-    return promised_ms if promised_ms is not None and promised_ms < end_ms else None
+def _opportunities(touches: list[Seen], frictions: list[Found]) -> list[Found]:
+    chances: dict[str, Found] = {}
+    for opened_ms, _, customer, subject, anchor in sorted(frictions):
+        after = [t for t in touches if opened_ms < at_ms(t) <= opened_ms + 7 * DAY_MS]
+        following = next((t for t in after if t["type"] in PRESENT or t["type"] == "gift_given"), None)
+        if following is not None and following["type"] in PRESENT:
+            found = at_ms(following), "delight_opportunity", customer, subject, anchor
+            chances[anchor] = min(chances.get(anchor, found), found, key=lambda chance: chance[0])
+    places = {f"{touch['source']}/{touch['event_id']}": index for index, touch in enumerate(touches)}
+    in_order = sorted(chances.values(), key=lambda chance: (chance[0], places[chance[4]]))
+    quiet_ms = [chance[0] + HOUR_MS // 2 + DAY_MS for chance in in_order]
+    return [chance for index, chance in enumerate(in_order) if not index or chance[0] > quiet_ms[index - 1]]

@@ -20,11 +20,23 @@ def test_the_command_writes_touchpoints_truth_and_facts(
     told = lines(capfdbinary.readouterr().out)
     ids = {touchpoint["event_id"] for touchpoint in told}
     found = lines(truth.read_bytes())
-    exact = [friction for friction in found if friction["exact"]]
     assert len(told) == 3000
-    assert {friction["rule"] for friction in exact} == {"long_wait", "repeat_contact", "broken_promise"}
-    assert all(ids.issuperset(friction["touchpoints"]) for friction in exact)
-    assert {fact["type"] for fact in lines(facts.read_bytes())} == {"restocked"}
+    assert all(friction["exact"] and ids.issuperset(friction["touchpoints"]) for friction in found)
+    assert {"long_wait", "repeat_contact", "fast_service"} <= {friction["rule"] for friction in found}
+    anchors = {f"{touchpoint['source']}/{touchpoint['event_id']}" for touchpoint in told}
+    assert all(friction["anchor"] in anchors for friction in found)
+    assert all(friction["anchor"].endswith(f"/{friction['touchpoints'][0]}") for friction in found)
+    assert "restocked" in {fact["type"] for fact in lines(facts.read_bytes())}
+
+
+def test_asking_for_the_truth_changes_nothing_that_is_told(
+    capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> None:
+    options = ["--count", "2000", "--customers", "200", "--anonymous-share", "0.5"]
+    assert main(options) == 0
+    silent = capfdbinary.readouterr().out
+    assert main([*options, "--truth", str(tmp_path / "truth.ndjson")]) == 0
+    assert capfdbinary.readouterr().out == silent
 
 
 def test_disorder_on_the_way_out_keeps_all_and_adds_copies(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

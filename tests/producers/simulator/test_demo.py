@@ -46,12 +46,9 @@ def test_each_rule_fires_several_times_in_a_minute(seed: int, minute: int) -> No
         seconds = (friction.true_at_ms - START_MS) / 1000 - 60 * minute
         if 0 <= seconds < 60:
             fired[friction.rule].append(seconds)
-    assert {rule for rule, times in fired.items() if len(times) >= 3} == {
-        "long_wait",
-        "repeat_contact",
-        "broken_promise",
-    }
-    assert min(map(min, fired.values())) < 10
+    shown = ("long_wait", "repeat_contact", "broken_promise")
+    assert all(len(fired[rule]) >= 3 for rule in shown)
+    assert min(min(fired[rule]) for rule in shown) < 10
 
 
 def test_some_waits_and_promises_are_settled_late_and_others_never() -> None:

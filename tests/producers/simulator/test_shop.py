@@ -57,6 +57,42 @@ def test_facts_are_in_the_catalogue_and_name_nobody() -> None:
         assert "identifiers" not in fact
 
 
+def test_the_shop_tells_its_stock_in_more_than_one_way() -> None:
+    facts = [payload for kind, payload in crowded_shop(2, 30).happenings() if kind == "fact"]
+    assert {(fact["type"], "store_id" in fact["properties"]) for fact in facts} == {
+        ("restocked", False),
+        ("restocked", True),
+        ("stock_level", True),
+    }
+
+
+def test_an_order_may_come_in_two_or_three_parcels_all_of_them_dispatched_before_they_arrive() -> None:
+    parcels: dict[str, set[tuple[str, int]]] = {"dispatched": set(), "delivered": set()}
+    counts = Counter[int]()
+    for touchpoint in busy_shop(1).touchpoints():
+        parcel_id = touchpoint["properties"].get("parcel_id")
+        if parcel_id is None:
+            continue
+        parcel = parcel_id, touchpoint["properties"]["parcels"]
+        assert touchpoint["type"] == "dispatched" or parcel in parcels["dispatched"]
+        parcels[touchpoint["type"]].add(parcel)
+        counts[touchpoint["properties"]["parcels"]] += touchpoint["type"] == "dispatched"
+    assert parcels["delivered"] and counts.keys() == {2, 3}
+
+
+def test_an_order_says_what_was_in_the_cart() -> None:
+    carts: dict[str, set[str]] = {}
+    orders = 0
+    for touchpoint in told(crowded_shop(1)):
+        mine = carts.setdefault(touchpoint["identifiers"]["customer_id"], set())
+        if touchpoint["type"] == "cart_updated":
+            mine.add(touchpoint["properties"]["sku"])
+        elif touchpoint["type"] == "order_placed":
+            orders += 1
+            assert touchpoint["properties"]["sku"] in mine
+    assert orders > 50
+
+
 def test_every_touchpoint_carries_a_customer_id_unless_asked_otherwise() -> None:
     assert all("customer_id" in t["identifiers"] for t in told(crowded_shop(1)))
 
@@ -105,8 +141,7 @@ def test_customers_come_one_after_another_until_all_are_known() -> None:
 
 def open_stories_after(count: int) -> int:
     run = Run(Shop(1, START, customers=200, stories_per_day=200.0))
-    touchpoints = (payload for kind, payload in run.happenings() if kind == "touchpoint")
-    next(islice(touchpoints, count, None))
+    next(islice((step for step in run.steps() if step.kind == "touchpoint"), count, None))
     return run.open_stories
 
 
