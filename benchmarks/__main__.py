@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import latency, memory, restore, throughput
+from benchmarks import accuracy, latency, memory, restore, rules, throughput
 from benchmarks.figures import Figure, describe_run, keep_run
 from benchmarks.ground import BenchmarkFailed, Report, show_progress
 from schemas.errors import JourneysError
@@ -33,6 +33,9 @@ class Name(StrEnum):
     RESTORE = "restore"
     MEMORY = "memory"
     LATENCY = "latency"
+    TIMERS = "timers"
+    RULES = "rules"
+    ACCURACY = "accuracy"
 
 
 BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
@@ -40,6 +43,9 @@ BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
     Name.RESTORE: restore.measure,
     Name.MEMORY: memory.measure,
     Name.LATENCY: latency.measure,
+    Name.TIMERS: latency.measure_pending,
+    Name.RULES: rules.measure,
+    Name.ACCURACY: accuracy.measure,
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -51,7 +57,8 @@ def run(
     count: Annotated[
         int | None,
         typer.Option(
-            min=100, help="touchpoints (throughput, latency) or customers (restore, memory); smaller is rough"
+            min=100,
+            help="touchpoints (throughput, latency, rules) or customers (restore, memory, accuracy); smaller is rough",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print each benchmark as one line of JSON")] = False,

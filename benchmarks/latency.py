@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from benchmarks.figures import Figure, at_most, quantile
 from benchmarks.ground import PARTITIONS, BenchmarkFailed, Ground, Report, wait_until
-from benchmarks.live_feed import Sent, send_steadily
+from benchmarks.live_feed import PENDING, Sent, pending_orders, send_steadily
 from benchmarks.memory import fresh_processes
 from benchmarks.watching import Alert, Alerts, Visibility
 from console.metrics_page import Samples
@@ -16,7 +18,21 @@ SECONDS = 20
 WARM_UP_SECONDS = 3
 WANTED_QUERYABLE_SECONDS = 2.0
 WANTED_ALERT_SECONDS = 1.0
+WANTED_EPISODE_SECONDS = 2.0
+TIMED = ("long_wait",)
 QUANTILES = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was sent, when each of it was visible, the alerts, and what the worker said of itself."""
+
+    sent: Sent
+    measured: list[str]
+    visibility: Visibility
+    alerts: list[Alert]
+    metrics: Samples
+    cores: float
 
 
 def measure(count: int | None, report: Report) -> list[Figure]:
@@ -24,11 +40,41 @@ def measure(count: int | None, report: Report) -> list[Figure]:
 
     Raises BenchmarkFailed when a touchpoint does not become visible or no alert comes.
     """
+    found = observe(count or SECONDS * PER_SECOND, report, lambda ground: None)
+    return [
+        *_figures("queryable", _queryable_seconds(found), WANTED_QUERYABLE_SECONDS),
+        *_figures("alert", _alert_seconds(found.sent, found.alerts, set(found.measured)), WANTED_ALERT_SECONDS),
+        *_figures("alert_by_time", _timer_seconds(found.alerts, TIMED), WANTED_ALERT_SECONDS),
+        *_worker_figures(found.metrics, "event_to_queryable"),
+        *_worker_figures(found.metrics, "event_to_alert"),
+        *_worker_figures(found.metrics, "flush"),
+        Figure("worker_cpu", found.cores, "cores"),
+    ]
+
+
+def measure_pending(count: int | None, report: Report) -> list[Figure]:
+    """The same with 100,000 promises pending, of which some come due while the touchpoints are sent."""
+    found = observe(count or SECONDS * PER_SECOND, report, lambda ground: load_promises(ground, report))
+    by_touch = _alert_seconds(found.sent, found.alerts, set(found.measured))
+    by_time = _timer_seconds(found.alerts, (*TIMED, "broken_promise"))
+    return [
+        *_figures("episode", by_touch + by_time, WANTED_EPISODE_SECONDS),
+        *_figures("episode_by_time", by_time, WANTED_EPISODE_SECONDS),
+        *_figures("queryable", _queryable_seconds(found), WANTED_QUERYABLE_SECONDS),
+        Figure("pending", PENDING, "promises"),
+        Figure("worker_cpu", found.cores, "cores"),
+    ]
+
+
+def observe(count: int, report: Report, prepare: Callable[[Ground], object]) -> Observed:
+    """Watch a worker while touchpoints come; `prepare` what it knows before."""
     warm_up = WARM_UP_SECONDS * PER_SECOND
-    total = warm_up + (count or SECONDS * PER_SECOND)
+    total = warm_up + count
     with Ground() as ground, ground.worker() as worker:
         report("waiting for the worker's partitions")
         wait_until(lambda: worker.metrics().total("partitions_assigned") == PARTITIONS, "all partitions assigned", 60)
+        prepare(ground)
+        known = ground.query_count("SELECT count() FROM journeys.touchpoints")
         visibility, alerts = Visibility(ground.clickhouse_options), Alerts(ground.kafka)
         visibility.start()
         alerts.start()
@@ -36,24 +82,24 @@ def measure(count: int | None, report: Report) -> list[Figure]:
         cpu_before, began = worker.cpu_seconds(), time.monotonic()
         with fresh_processes() as processes:
             sent = processes.submit(send_steadily, ground.kafka, total, PER_SECOND).result()
-        wait_until(lambda: visibility.count_visible() >= total, "all touchpoints visible", 30)
+        wait_until(lambda: visibility.count_visible() >= known + total, "all touchpoints visible", 30)
         metrics, cores = worker.metrics(), (worker.cpu_seconds() - cpu_before) / (time.monotonic() - began)
         alerts.stop()
         visibility.stop()
-    measured = sorted(sent.seconds)[warm_up:]
-    return [
-        *_figures("queryable", _queryable_seconds(sent, visibility, measured), WANTED_QUERYABLE_SECONDS),
-        *_figures("alert", _alert_seconds(sent, alerts.opened, set(measured)), WANTED_ALERT_SECONDS),
-        *_figures("alert_by_time", _timer_seconds(alerts.opened), WANTED_ALERT_SECONDS),
-        *_worker_figures(metrics, "event_to_queryable"),
-        *_worker_figures(metrics, "event_to_alert"),
-        *_worker_figures(metrics, "flush"),
-        Figure("worker_cpu", cores, "cores"),
-    ]
+    return Observed(sent, sorted(sent.seconds)[warm_up:], visibility, alerts.opened, metrics, cores)
 
 
-def _queryable_seconds(sent: Sent, visibility: Visibility, measured: list[str]) -> list[float]:
-    found = [(sent.seconds[event_id], visibility.seen_at(sent.places[event_id])) for event_id in measured]
+def load_promises(ground: Ground, report: Report) -> None:
+    """Have the worker take in orders that are promised: most for tomorrow, some for the time of the measurement."""
+    now_ms = int(time.time() * 1000)
+    ground.load(pending_orders(now_ms), report, PENDING)
+    stored = "SELECT count() FROM journeys.promises FINAL"
+    wait_until(lambda: ground.query_count(stored) >= PENDING, "all promises stored", 120)
+
+
+def _queryable_seconds(observed: Observed) -> list[float]:
+    sent, seen_at = observed.sent, observed.visibility.seen_at
+    found = [(sent.seconds[event_id], seen_at(sent.places[event_id])) for event_id in observed.measured]
     return [seen - began for began, seen in found if seen is not None]
 
 
@@ -63,9 +109,9 @@ def _alert_seconds(sent: Sent, opened: list[Alert], measured: set[str]) -> list[
     return [alert.arrived - sent.seconds[alert.last_event_id] for alert in caused]
 
 
-def _timer_seconds(opened: list[Alert]) -> list[float]:
-    """From the moment at which a wait became too long to the alert."""
-    return [alert.arrived - alert.opened for alert in opened if alert.rule == "long_wait"]
+def _timer_seconds(opened: list[Alert], rules: Sequence[str]) -> list[float]:
+    """From the moment at which time alone made an episode to the alert."""
+    return [alert.arrived - alert.opened for alert in opened if alert.rule in rules]
 
 
 def _figures(name: str, seconds: list[float], wanted_seconds: float) -> list[Figure]:

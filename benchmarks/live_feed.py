@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,29 @@ WAIT_CYCLE, WAITS = 200, 40
 QUEUE_LIMIT_MS = 600_000
 QUEUE_LEAD_MS = 2_000
 """One of 200 joined a queue so long ago that its wait becomes too long two seconds from now: an alert by time alone."""
+
+
+PENDING = 100_000
+DUE_SHARE = 25
+"""One promise of so many comes due half a minute to a minute and a half after it was made; the rest do tomorrow."""
+
+
+def pending_orders(now_ms: int) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of orders just placed, each with a promise."""
+    for number in range(PENDING):
+        due_ms = now_ms + 86_400_000
+        if number % DUE_SHARE == 0:
+            due_ms = now_ms + 30_000 + number * 60_000 // PENDING
+        touchpoint = {
+            "event_id": f"order-{number:08d}",
+            "source": "web",
+            "type": "order_placed",
+            "occurred_at": format_epoch_ms(now_ms - 1_000),
+            "identifiers": {"customer_id": f"orders-{number:06d}"},
+            "order_id": f"O-{number:06d}",
+            "properties": {"amount": 10.0, "currency": "ILS", "promised_by": format_epoch_ms(due_ms)},
+        }
+        yield f"customer_id:orders-{number:06d}".encode(), json.dumps(touchpoint).encode()
 
 
 @dataclass(frozen=True)

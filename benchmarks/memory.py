@@ -59,7 +59,7 @@ def read_rss_bytes() -> int:
 def _grow(partitions: int, customers: int, touchpoints: int, hot_customers: int) -> float:
     """Bytes per open customer, with `hot_customers` of each partition unpacked."""
     # A worker has one decoder for all its partitions, and it remembers keys.
-    decoder = Decoder(configuration().door)
+    decoder = Decoder(configuration().door, configuration().policy.plan.keeps)
     populations = [Population(number, PARTITIONS, hot_customers, decoder) for number in range(partitions)]
     tune_garbage_collection()
     # What a flush needs while it is made is used again by each, and is no customer's.

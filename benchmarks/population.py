@@ -16,6 +16,7 @@ from schemas.settings import Settings
 from schemas.topics import TOUCHPOINTS
 from streams.configuration import Configuration
 from streams.decoding import Decoder
+from streams.friction.plan import Plan
 from streams.partition import Partition
 from streams.rows import Rows
 from streams.rules.loading import load_rules
@@ -39,7 +40,7 @@ class Record(NamedTuple):
 
 def configuration() -> Configuration:
     """What a worker with default settings runs with."""
-    return Configuration.of(Settings.model_construct(), load_rules())
+    return Configuration.of(Settings.model_construct(), Plan(load_rules()))
 
 
 def customers_of(number: int, partitions: int, count: int) -> Iterator[str]:
@@ -54,7 +55,7 @@ class Population:
 
     def __init__(self, number: int, partitions: int, hot_customers: int, decoder: Decoder | None = None) -> None:
         self._configuration = configuration()
-        self._decoder = decoder or Decoder(self._configuration.door)
+        self._decoder = decoder or Decoder(self._configuration.door, self._configuration.policy.plan.keeps)
         self._rng = random.Random(number)
         self._began_ms = time.time_ns() // 1_000_000 - 3_600_000
         self._offset = 0

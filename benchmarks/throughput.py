@@ -49,7 +49,7 @@ def measure(count: int | None, report: Report) -> list[Figure]:
         ground.load(observed.watch(workload.generate(count, customers)), report, count)
         before = _run_limit(ground, count, report)
         with ground.worker(**SETTINGS) as worker:
-            run = _follow(ground, worker, count, report)
+            run = follow(ground, worker, count, report)
         after = _run_limit(ground, count, report)
         report("checking the result")
         _check(ground, run.metrics, observed)
@@ -69,7 +69,8 @@ def _run_limit(ground: Ground, count: int, report: Report) -> list[float]:
     return rates
 
 
-def _follow(ground: Ground, worker: Worker, count: int, report: Report) -> Run:
+def follow(ground: Ground, worker: Worker, count: int, report: Report) -> Run:
+    """Watch a worker until it has committed everything. Raises BenchmarkFailed when it does not get there."""
     report("waiting for the worker's first chunk")
     first = Samples({})
     deadline = time.monotonic() + 60

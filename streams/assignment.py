@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from sinks import tables
+from schemas.identifiers import customer_key
+from sinks import state_queries, tables
 from sinks.state_store import claim_epoch, load_states, orphans
 from sinks.writer import Writer
 from streams.partition import Partition
@@ -22,6 +23,8 @@ def take_over(
     claim = claim_epoch(writer, group, number, worker)
     partition = Partition(number, partitions, policy, claim.epoch, claim.partition_time_ms, hot_customers)
     partition.restore(_states(writer, number, partitions))
+    for customer_name, sku in find_wishes(writer):
+        partition.note_wish(customer_key(customer_name), sku)
     adopt_orphans(partition, find_orphans(writer, group, number, partitions))
     return partition
 
@@ -36,6 +39,16 @@ def find_orphans(writer: Writer, group: str, number: int, partitions: int) -> Or
     for orphan in orphans(writer, group, number, partitions):
         found[orphan.customer_id][orphan.table].append(orphan.id)
     return found
+
+
+def find_wishes(writer: Writer) -> Iterator[tuple[str, str]]:
+    """Customers who asked to be told that a product is back and were not told yet. Raises Transient or Terminal.
+
+    A product's name may hold the sign that parts it from the store: one name too many costs a look.
+    """
+    for customer_name, subject in writer.query(state_queries.OPEN_WISHES):
+        for sku in {subject, subject.rpartition("@")[0] or subject}:
+            yield customer_name, sku
 
 
 def adopt_orphans(partition: Partition, found: OrphansByCustomer) -> None:

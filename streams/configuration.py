@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from schemas.durations import to_milliseconds
 from schemas.identifiers import Pseudonymiser
 from schemas.partitioning import partition_of
 from schemas.settings import Settings
 from streams.decoding import Door
+from streams.friction.plan import Plan
 from streams.policy import Policy
 from streams.rules.model import Rule
+from streams.scoring import Weights
+from streams.silence import SOURCE_SILENT
 from streams.stitching import StitchingRules
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """The door, the policy and the rules of one worker."""
+    """The door and the policy of one worker."""
 
     door: Door
     policy: Policy
-    rules: dict[str, Rule]
     live_within_ms: int
+
+    @cached_property
+    def rules(self) -> Mapping[str, Rule]:
+        """What episodes may be of, by id: the rules in force, and the guard's."""
+        return {**self.policy.plan.rules, SOURCE_SILENT.id: SOURCE_SILENT}
 
     @staticmethod
     def owner(key: bytes, partitions: int) -> int:
@@ -29,7 +38,7 @@ class Configuration:
         return partition_of(key, partitions)
 
     @classmethod
-    def of(cls, settings: Settings, rules: tuple[Rule, ...]) -> Configuration:
+    def of(cls, settings: Settings, plan: Plan, weights: Weights | None = None) -> Configuration:
         """The configuration that the settings ask for."""
         secret = settings.identifier_key
         door = Door(
@@ -47,6 +56,4 @@ class Configuration:
             lateness_ms=to_milliseconds(settings.allowed_lateness),
             hold_open=settings.hold_open_for_promises,
         )
-        return cls(
-            door, Policy(stitching, rules), {rule.id: rule for rule in rules}, to_milliseconds(settings.live_within)
-        )
+        return cls(door, Policy(stitching, plan, weights), to_milliseconds(settings.live_within))

@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.identifiers import customer_name
 from schemas.partitioning import hash_key
-from streams.friction import Detection, Finding, detect
+from streams.episodes import NO_CONTEXT, Context, EpisodeBook
 from streams.policy import Policy, Verdict
 from streams.promises import FOREVER_MS
 from streams.states import FORMAT, NOTHING_PACKED, EpisodeState, Head, PromiseState
@@ -19,7 +19,6 @@ from streams.touch import Touch, order_key
 
 NEVER_MS = -(2**62)
 NOT_SCHEDULED_MS = 2**63 - 1
-NOTHING_FOUND = Detection({}, FOREVER_MS)
 UNKNOWN_PROMISE = PromiseState("", "", "", "", 0, 0, 0, None, "open")
 
 
@@ -28,9 +27,9 @@ class Customer:
 
     __slots__ = (
         "key", "name", "identifiers_json", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms",
-        "sealed_segments", "packed", "due_ms", "is_dirty", "journey_ids", "promises", "episodes", "changes",
-        "superseded", "orphaned_episode_ids", "scheduled_ms", "_promise_due_ms", "_order", "_snapshots",
-        "_stale_from", "_signals_seen", "_detection", "_expires_ms", "_last_is_closed", "_reach_ms",
+        "sealed_segments", "packed", "due_ms", "is_dirty", "journey_ids", "promises", "episodes", "superseded",
+        "scheduled_ms", "_promise_due_ms", "_order", "_snapshots", "_stale_from", "_expires_ms", "_last_is_closed",
+        "_reach_ms",
     )  # fmt: skip
 
     def __init__(self, key: str, policy: Policy) -> None:
@@ -50,9 +49,7 @@ class Customer:
         self.is_dirty = False
         self.journey_ids: set[str] = set()
         self.promises: dict[str, PromiseState] = {}
-        self.episodes: dict[str, EpisodeState] = {}
-        self.changes: list[EpisodeState] = []
-        self.orphaned_episode_ids: set[str] = set()
+        self.episodes = EpisodeBook(policy.plan, key)
         self.superseded: Touch | None = None
         self.scheduled_ms = NOT_SCHEDULED_MS
         self._promise_due_ms = FOREVER_MS
@@ -60,8 +57,6 @@ class Customer:
         self._order = self.log
         self._snapshots: list[Stitcher] = []
         self._stale_from: int | None = None
-        self._signals_seen = 0
-        self._detection = NOTHING_FOUND
         self._expires_ms = FOREVER_MS
         self._last_is_closed = False
         self._reach_ms = policy.reach_ms
@@ -92,6 +87,8 @@ class Customer:
             order.append(touch)
         if self._stale_from is None:
             self._feed(touch)
+        if touch.details is not None:
+            self.episodes.watch.feed(touch)
         return Verdict.ACCEPTED
 
     def _feed(self, touch: Touch) -> None:
@@ -109,6 +106,7 @@ class Customer:
         if self._order is self.log:
             self._order = self.log.copy()
         place = bisect_left(self._order, order_key(touch), key=order_key)
+        self.episodes.watch.upset((touch.type,))
         self._stale_from = place if self._stale_from is None else min(place, self._stale_from)
         return place
 
@@ -117,6 +115,7 @@ class Customer:
         if touch == known or _rank(touch) >= _rank(known) or self.is_late(touch.occurred_ms, now_ms):
             return Verdict.DUPLICATE
         self.superseded = known
+        self.episodes.because = "corrected"
         place = self._unsettle(known)
         del self._order[place]
         self.log[next(i for i, kept in enumerate(self.log) if kept is known)] = touch
@@ -171,7 +170,7 @@ class Customer:
         for touch in self._order[self.stitcher.count :]:
             self._feed(touch)
         self._stale_from = None
-        self._signals_seen = -1
+        self.episodes.follow_journeys()
 
     def _stitch_anew(self) -> None:
         order = sorted(self.log, key=order_key)
@@ -180,14 +179,16 @@ class Customer:
         self._snapshots.clear()
         self._stale_from = 0
         self._restitch()
+        self.episodes.begin_anew(self.policy.plan, "late_data")
 
-    def review(self, now_ms: int) -> list[EpisodeState]:
+    def review(self, now_ms: int, context: Context = NO_CONTEXT) -> list[EpisodeState]:
         """Bring everything up to date; returns the episodes that changed since the last review."""
         if self._stale_from is not None:
             self._restitch()
+        stitcher, episodes = self.stitcher, self.episodes
         if now_ms >= self._promise_due_ms:
             self.is_dirty = True
-        journeys, signals = self.stitcher.journeys, self.stitcher.signals
+        journeys = stitcher.journeys
         closes_ms = FOREVER_MS
         if journeys:
             closes_ms = journeys[-1].closes_ms(self.policy.stitching)
@@ -195,66 +196,37 @@ class Customer:
                 self._last_is_closed = not self._last_is_closed
                 journeys[-1].is_dirty = True
                 self.is_dirty = True
-        if len(signals) != self._signals_seen or now_ms >= self._detection.due_ms:
-            self._signals_seen = len(signals)
-            self._detect(signals, now_ms)
+        restock_ms = self._apply_restocks(context, now_ms) if stitcher.book.wishes else FOREVER_MS
+        if episodes.review(stitcher, self._order, now_ms, context):
+            self.is_dirty = True
         self.due_ms = min(
-            self._detection.due_ms,
+            episodes.watch.due_ms,
             FOREVER_MS if self._last_is_closed else closes_ms + 1,
             self._find_promise_due_ms(now_ms),
             self._forget_due_ms(now_ms),
+            restock_ms,
         )
-        changes, self.changes = self.changes, []
+        changes, episodes.changes = episodes.changes, []
         return changes
 
-    def _detect(self, signals: Sequence[Touch], now_ms: int) -> None:
-        if signals:
-            self._detection = detect(self.policy.rules, self.key, signals, self.stitcher.book.promises, now_ms)
-        else:
-            self._detection = NOTHING_FOUND
-        found = self._detection.findings
-        for episode_id, finding in found.items():
-            self._publish(self._state_of(episode_id, finding))
-        for episode_id, state in list(self.episodes.items()):
-            if episode_id not in found and state.status != "withdrawn":
-                self._publish(msgspec.structs.replace(state, status="withdrawn"))
+    def _apply_restocks(self, context: Context, now_ms: int) -> int:
+        if context.restocks is None:
+            return FOREVER_MS
+        is_changed, due_ms = self.stitcher.book.apply_restocks(context.restocks, now_ms)
+        if is_changed:
+            self.is_dirty = True
+            self.episodes.watch.consider_promises()
+        return due_ms
 
-    def _publish(self, state: EpisodeState) -> None:
-        if self.episodes.get(state.episode_id) == state:
-            return
-        self.episodes[state.episode_id] = state
-        self.changes.append(state)
-        self.is_dirty = True
-        journey = self.stitcher.journey_at(state.anchor_ms)
-        if journey is not None:
-            journey.is_dirty = True
-
-    def _state_of(self, episode_id: str, finding: Finding) -> EpisodeState:
-        journey = self.stitcher.journey_at(finding.anchor.occurred_ms)
-        assert journey is not None, "a finding's anchor is one of the stitched touches"
-        return EpisodeState(
-            episode_id,
-            finding.rule.id,
-            finding.rule.version,
-            "open" if finding.resolved_ms is None else "resolved",
-            journey.journey_id(self.key),
-            finding.subject,
-            finding.anchor.store_id or "",
-            finding.anchor.occurred_ms,
-            finding.opened_ms,
-            finding.last_seen_ms,
-            finding.resolved_ms,
-            finding.threshold,
-            finding.actual,
-            finding.unit,
-            finding.references(),
-            finding.promised_ms,
-        )
+    def adopt(self, policy: Policy) -> None:
+        """Go by other rules from now on; the next review says what they change."""
+        self.policy = policy
+        self.episodes.begin_anew(policy.plan, "rule_changed")
 
     def _find_promise_due_ms(self, now_ms: int) -> int:
         due_ms = FOREVER_MS
         if self.stitcher.book.promises:
-            pending = (p.latest_promised_ms + 1 for p in self.stitcher.book.promises if p.settling is None)
+            pending = (p.latest_promised_ms + 1 for p in self.stitcher.book.promises if p.settling is None and p.moves)
             due_ms = min((moment for moment in pending if moment > now_ms), default=FOREVER_MS)
         self._promise_due_ms = due_ms
         return due_ms
@@ -271,7 +243,7 @@ class Customer:
         rules = self.policy.stitching
         closes_ms = journey.closes_ms(rules)
         if journey.has_signals:
-            closes_ms = max(closes_ms, journey.last.occurred_ms + self.policy.lookback_ms)
+            closes_ms = max(closes_ms, journey.last.occurred_ms + self.policy.plan.lookback_ms)
         if any(promise.settling is None for promise in journey.promises):
             closes_ms = max(closes_ms, journey.last.occurred_ms + rules.max_gap_ms)
         return closes_ms + rules.lateness_ms
@@ -296,9 +268,7 @@ class Customer:
         if any(now_ms <= self._forgettable_ms(journey) for journey in journeys[:index]):
             return False
         cut_ms = journeys[index - 1].last.occurred_ms
-        spans = [
-            (state.anchor_ms, state.last_seen_ms) for state in self.episodes.values() if state.status != "withdrawn"
-        ]
+        spans = [(s.anchor_ms, s.last_seen_ms) for s in self.episodes.states.values() if s.status != "withdrawn"]
         spans += [(p.requested_ms, p.settled_ms or p.requested_ms) for p in self.stitcher.book.promises]
         return not any(first <= cut_ms < last and _has_touch_after(journeys, cut_ms, last) for first, last in spans)
 
@@ -309,15 +279,13 @@ class Customer:
         self.log = [touch for touch in self.log if touch.occurred_ms > cut_ms]
         self.seen = _index(self.log)
         self.promises = {i: state for i, state in self.promises.items() if state.requested_ms > cut_ms}
-        self.episodes = {i: state for i, state in self.episodes.items() if state.anchor_ms > cut_ms}
+        self.episodes.restore(s for s in self.episodes.states.values() if s.anchor_ms > cut_ms)
         self._store_anew()
         self._stitch_anew()
         for journey in self.stitcher.journeys:
             journey.is_dirty = False
         if not self.log:
             self._last_is_closed = False
-        self._detection = NOTHING_FOUND
-        self._signals_seen = -1
 
     def adopt_orphans(self, journey_ids: Iterable[str], promise_ids: Iterable[str], episode_ids: Iterable[str]) -> None:
         """Take rows that an unfinished flush left as written, so that the next flush corrects or retracts them."""
@@ -328,11 +296,7 @@ class Customer:
             journey.is_dirty = journey.is_dirty or journey.journey_id(self.key) in orphaned
         for promise_id in promise_ids:
             self.promises[promise_id] = UNKNOWN_PROMISE
-        for episode_id in episode_ids:
-            if episode_id in self.episodes:
-                self.changes.append(self.episodes[episode_id])
-            else:
-                self.orphaned_episode_ids.add(episode_id)
+        self.episodes.adopt_orphans(episode_ids)
 
     def summarise(self, journey: Journey) -> Summary:
         """What one of the journeys comes to."""
@@ -341,10 +305,6 @@ class Customer:
     def is_closed(self, journey: Journey) -> bool:
         """Whether a journey of this customer is closed; true for all but perhaps the last."""
         return journey is not self.stitcher.journeys[-1] or self._last_is_closed
-
-    def friction_count(self, journey_id: str) -> int:
-        """Episodes that began in a journey, withdrawn ones not counted."""
-        return sum(1 for s in self.episodes.values() if s.journey_id == journey_id and s.status != "withdrawn")
 
     def head(self) -> Head:
         """Segment 0 as it must be stored now, without its touches."""
@@ -355,7 +315,7 @@ class Customer:
             self._last_is_closed,
             sorted(self.journey_ids),
             list(self.promises.values()),
-            list(self.episodes.values()),
+            list(self.episodes.states.values()),
             [],
         )
 
@@ -369,7 +329,7 @@ class Customer:
         customer.sealed_segments = head.sealed_segments
         customer.journey_ids = set(head.journey_ids)
         customer.promises = {state.promise_id: state for state in head.promises}
-        customer.episodes = {state.episode_id: state for state in head.episodes}
+        customer.episodes.restore(head.episodes)
         customer._last_is_closed = head.last_is_closed
         customer._stitch_anew()
         for journey in customer.stitcher.journeys:

@@ -7,7 +7,7 @@ exception: where `properties` is there twice, the fast path looks only at the la
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,7 +32,7 @@ from schemas.moments import RFC3339, check_moment, to_epoch_ms
 from schemas.topics import REPLAY_HEADER
 from schemas.touchpoint import SCHEMA_VERSION, Touchpoint
 from schemas.wire import EARLIEST_MS, check_time, parse_touchpoint
-from streams.property_decoders import property_decoder
+from streams.property_decoders import PropertyDecoders
 from streams.records import Arrival, DecodedChunk, Record, Refusal, Wire
 from streams.touch import DETAILS, Touch
 
@@ -69,8 +69,10 @@ class _Names(dict[str | None, str | None]):
 class Decoder:
     """Decodes chunks at one door. Not thread-safe: it remembers which keys and types it has already judged."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, keeps: Mapping[str, tuple[str, ...]] = DETAILS) -> None:
         self._door = door
+        self._keeps = keeps
+        self._properties = PropertyDecoders(keeps)
         self._keys: dict[str | None, str] = {}
         self._names = _Names()
 
@@ -105,7 +107,7 @@ class Decoder:
         identifiers = wire.identifiers
         key = self._keys.get(identifiers.get("customer_id")) if len(identifiers) == 1 else None
         key = key or self._key_of(identifiers)
-        entry = property_decoder(wire.type)
+        entry = self._properties.get(wire.type)
         if key is None or entry is None or wire.schema_version != SCHEMA_VERSION:
             return None
         order_id, case_id = wire.order_id, wire.case_id
@@ -169,7 +171,7 @@ class Decoder:
         if reason is not None:
             raise Undecodable(reason, f"occurred_at is {touchpoint.occurred_at.isoformat()}")
         wire = _to_wire(touchpoint, self._hide(touchpoint.identifiers))
-        touch = _to_touch(touchpoint, occurred_ms, received_ms)
+        touch = _to_touch(touchpoint, occurred_ms, received_ms, self._keeps)
         return Arrival(record.offset, record_key(*strongest(wire.identifiers)), touch, wire, sent_ms, original_ms)
 
     def _hide(self, identifiers: dict[str, str]) -> dict[str, str]:
@@ -207,9 +209,8 @@ def _try_wire(value: bytes | None) -> Wire | None:
         return None
 
 
-def _details_of(touchpoint: Touchpoint) -> dict[str, Any] | None:
+def _details_of(touchpoint: Touchpoint, keeps: tuple[str, ...] | None) -> dict[str, Any] | None:
     """What a signal keeps of its properties, None for other types."""
-    keeps = DETAILS.get(touchpoint.type)
     if keeps is None:
         return None
     properties = touchpoint.properties
@@ -264,7 +265,9 @@ def _is_replayed(record: Record) -> bool:
     return any(name == REPLAY_HEADER for name, _ in record.headers)
 
 
-def _to_touch(touchpoint: Touchpoint, occurred_ms: int, received_ms: int) -> Touch:
+def _to_touch(
+    touchpoint: Touchpoint, occurred_ms: int, received_ms: int, keeps: Mapping[str, tuple[str, ...]]
+) -> Touch:
     return Touch(
         occurred_ms,
         touchpoint.source,
@@ -276,7 +279,7 @@ def _to_touch(touchpoint: Touchpoint, occurred_ms: int, received_ms: int) -> Tou
         touchpoint.case_id,
         touchpoint.store_id,
         touchpoint.agent_id,
-        _details_of(touchpoint),
+        _details_of(touchpoint, keeps.get(touchpoint.type)),
     )
 
 

@@ -20,8 +20,11 @@ from sinks.state_store import Flush as Progress
 from sinks.state_store import current_epoch, record_flush
 from sinks.tables import Table
 from sinks.writer import Writer, retry
+from streams.metrics import Metrics
 from streams.rows import Rows
 
+LIVE_WITHIN_MS = 60_000
+"""A touchpoint that reached the door later than this after it happened is history, and says nothing about our speed."""
 OCCURRED = tables.TOUCHPOINTS.columns.index("occurred_at_ms")
 RECEIVED = tables.TOUCHPOINTS.columns.index("received_at_ms")
 
@@ -94,6 +97,20 @@ def write_flush(
     attempt(record)
 
 
+def observe_flush(metrics: Metrics, flush: Flush, seconds: float, now_ms: int) -> None:
+    """Tell the metrics how long a flush took, and how old its live touchpoints have become."""
+    metrics.flush_seconds.observe(seconds)
+    metrics.flushes.inc()
+    metrics.last_progress.set_to_current_time()
+    live = [
+        (now_ms - occurred_ms) / 1000
+        for occurred_ms, received_ms in zip(flush.occurred_ms, flush.received_ms, strict=True)
+        if received_ms - occurred_ms <= LIVE_WITHIN_MS
+    ]
+    if live:
+        metrics.event_to_queryable.observe(live)
+
+
 def _check_epochs(writer: Writer, flush: Flush, group: str) -> None:
     mine = {partition: epoch for partition, epoch, *_ in flush.progress}
     for partition, epoch in current_epoch(writer, group, list(mine)).items():
@@ -109,6 +126,7 @@ def _blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
         (tables.PROMISES, _transposed(rows.promises)),
         (tables.ALERTS, _transposed(rows.alerts)),
         (tables.DEAD_LETTERS, _transposed(rows.dead_letters)),
+        (tables.FACTS, _transposed(rows.facts)),
         (tables.CUSTOMER_STATE, _transposed(rows.states)),
     ]
 

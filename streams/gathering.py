@@ -34,10 +34,8 @@ def gather_customer(customer: Customer, now_ms: int, origin: Origin, rows: Rows,
     _gather_promises(customer, now_ms, origin, rows)
     _gather_journeys(customer, origin, rows)
     rows.alerts.extend(
-        retracted_alert_row(customer.name, episode_id, origin)
-        for episode_id in sorted(customer.orphaned_episode_ids - customer.episodes.keys())
+        retracted_alert_row(customer.name, episode_id, origin) for episode_id in customer.episodes.take_orphans()
     )
-    customer.orphaned_episode_ids.clear()
     cold = _gather_segments(customer, origin, rows, former)
     customer.is_dirty = False
     return cold

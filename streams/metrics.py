@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -86,6 +86,11 @@ class Metrics:
         self.buffer_limit_rows = gauge("buffer_limit_rows", "buffer_rows at which reading stops")
         self.assigned = gauge("partitions_assigned", "partitions that this worker owns")
         self.last_progress = gauge("last_progress_timestamp_seconds", "when a chunk or a flush was last finished")
+        self.rules = gauge("rules_in_force", "rules that are switched on")
+        self.rules_broken = gauge("rules_broken", "1 when the rule files cannot be read and an older set is kept")
+        self.rule_changes = counter("rule_changes_total", "times that other rules were taken over while running")
+        self.facts = counter("facts_total", "facts read", "type")
+        self.silent_sources = gauge("sources_silent", "1 for a source that has gone silent", "source")
         self.restore_seconds = gauge("restore_seconds", "how long the last restore of a partition took")
         fine = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
         self.chunk_seconds = Histogram(
@@ -106,3 +111,11 @@ class Metrics:
             LATENCY_BUCKETS_SECONDS,
             registry,
         )
+
+    def count_touchpoints(
+        self, accepted: Mapping[str, int], duplicate: Mapping[str, int], late: Mapping[str, int]
+    ) -> None:
+        """Count what became of touchpoints, by source."""
+        for counter, counts in ((self.accepted, accepted), (self.duplicate, duplicate), (self.late, late)):
+            for source, count in counts.items():
+                counter.labels(source).inc(count)

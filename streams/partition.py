@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from schemas.identifiers import customer_key
 from schemas.topics import TOUCHPOINTS
 from streams.customer import NOT_SCHEDULED_MS, Customer
+from streams.episodes import NO_CONTEXT
+from streams.friction.texts import Wording, word
 from streams.gathering import Cold, gather_customer, gather_gone
 from streams.policy import Policy, Verdict
 from streams.records import Arrival, DecodedChunk
 from streams.rows import Origin, Rows, TouchpointColumns, alert_row
-from streams.rules.model import Rule
+from streams.rules.model import Rule, retired_rule
 from streams.states import EpisodeState, unpack_head, unpack_touches
 from streams.touch import Touch
 
@@ -42,6 +44,7 @@ class Partition:
     def __init__(
         self, number: int, partitions: int, policy: Policy, epoch: int, time_ms: int = 0, hot_customers: int = 20_000
     ) -> None:
+        self.context = NO_CONTEXT
         self.number = number
         self.partitions = partitions
         self.policy = policy
@@ -59,6 +62,13 @@ class Partition:
         self._gone: dict[str, tuple[Customer, Cold | None]] = {}
         self._episodes: dict[str, tuple[str, EpisodeState]] = {}
         self._unannounced = Outcome()
+        self._unadopted: list[str] = []
+        # Customers who wished to be told that stock is back, by SKU; some of them may have been told since.
+        self.wishes: dict[str, set[str]] = {}
+        # How many other customers an episode concerns, where that was counted.
+        self.affected: dict[str, int] = {}
+        # What was said of a state when it was told.
+        self.wordings: dict[str, tuple[EpisodeState, Wording]] = {}
 
     @property
     def open_customers(self) -> int:
@@ -163,13 +173,15 @@ class Partition:
         return customer
 
     def _review(self, customers: dict[str, Customer], outcome: Outcome) -> None:
-        time_ms = self.time_ms
+        time_ms, context = self.time_ms, self.context
         self.dirty.update(customers)
         for key, customer in customers.items():
-            changes = customer.review(time_ms)
+            changes = customer.review(time_ms, context)
             if changes:
                 self._note(customer, changes, outcome)
             self._schedule(key, customer)
+            if customer.stitcher.book.wishes:
+                self._index_wishes(key, customer)
 
     def _note(self, customer: Customer, changes: list[EpisodeState], outcome: Outcome) -> None:
         for state in changes:
@@ -202,7 +214,7 @@ class Partition:
             return
         customer = waiting if isinstance(waiting, Customer) else self._open(key)
         assert customer is not None, "a stored customer belongs to this partition"
-        self._note(customer, customer.review(self.time_ms), outcome)
+        self._note(customer, customer.review(self.time_ms, self.context), outcome)
         if customer.is_dirty:
             self.dirty[key] = customer
         may_forget = customer.may_forget(self.time_ms)
@@ -221,7 +233,7 @@ class Partition:
             self._gone[key] = customer, self.cold.pop(key, None)
             return
         if len(customer.log) < kept:
-            self._note(customer, customer.review(self.time_ms), self._unannounced)
+            self._note(customer, customer.review(self.time_ms, self.context), self._unannounced)
             self.dirty[key] = customer
 
     def gather(self, rows: Rows, rules: Mapping[str, Rule], detected_ms: int) -> Origin:
@@ -238,12 +250,17 @@ class Partition:
         for customer, cold in self._gone.values():
             gather_gone(customer, origin, rows, cold)
         for name, state in self._episodes.values():
-            if state.rule in rules:
-                rows.alerts.append(alert_row(name, rules[state.rule], state, detected_ms, origin))
+            rule = rules.get(state.rule) or retired_rule(state.rule)
+            wording, affected = self._word(rule, state), self.affected.get(state.episode_id)
+            rows.alerts.append(alert_row(name, rule, state, wording, detected_ms, origin, affected=affected))
         self._evict()
         self.dirty, self._gone, self._episodes = {}, {}, {}
         self._forget_written()
         return origin
+
+    def _word(self, rule: Rule, state: EpisodeState) -> Wording:
+        said = self.wordings.pop(state.episode_id, None)
+        return said[1] if said is not None and said[0] is state else word(rule, state)
 
     def _evict(self) -> None:
         surplus = len(self.hot) - self._hot_customers
@@ -258,6 +275,58 @@ class Partition:
             if customer is not None:
                 self._forget(key, customer)
                 self._schedule(key, customer)
+
+    def keep(self, customer: str, state: EpisodeState) -> None:
+        """Have one state of an episode written with the next flush."""
+        self._episodes[state.episode_id] = (customer, state)
+
+    def note_affected(self, customer: str, state: EpisodeState, count: int) -> None:
+        """Keep how many other customers an episode concerns, and have it written with that."""
+        self.affected[state.episode_id] = count
+        self._episodes.setdefault(state.episode_id, (customer, state))
+
+    def _index_wishes(self, key: str, customer: Customer) -> None:
+        for sku in customer.stitcher.book.open_wishes:
+            self.wishes.setdefault(sku, set()).add(key)
+
+    def note_wish(self, key: str, sku: str) -> None:
+        """Remember a stored wish of a customer, if it is one of this partition's."""
+        if key in self.cold:
+            self.wishes.setdefault(sku, set()).add(key)
+
+    def look_again(self, skus: Iterable[str]) -> None:
+        """Have the customers who wished to be told of these products looked at when time next passes."""
+        for key in {key for sku in skus for key in self.wishes.get(sku, ())}:
+            waiting = self.hot.get(key) or self.cold.get(key)
+            if waiting is not None:
+                waiting.due_ms = self.time_ms
+                self._schedule(key, waiting)
+
+    def adopt(self, policy: Policy) -> None:
+        """Go by other rules from now on. `look_on` then finds, customer by customer, what they change."""
+        self.policy = policy
+        for customer in self.hot.values():
+            customer.adopt(policy)
+        self._unadopted = list(self.cold.keys() | self.hot.keys())
+
+    def look_on(self, count: int) -> Outcome:
+        """Review so many of the customers that have not been looked at since the rules changed."""
+        outcome = Outcome()
+        keys, self._unadopted = self._unadopted[-count:], self._unadopted[:-count]
+        for key in keys:
+            customer = self.hot.get(key) or (self._open(key) if key in self.cold else None)
+            if customer is None:
+                continue
+            self._note(customer, customer.review(self.time_ms, self.context), outcome)
+            if customer.is_dirty:
+                self.dirty[key] = customer
+            self._schedule(key, customer)
+        return outcome
+
+    @property
+    def is_adopting(self) -> bool:
+        """Whether customers are left that were not looked at since the rules changed."""
+        return bool(self._unadopted)
 
     @property
     def is_unwritten(self) -> bool:

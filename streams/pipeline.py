@@ -11,8 +11,9 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import cast
 
 import faust
@@ -21,29 +22,34 @@ from faust.types import TP
 from schemas.errors import Transient
 from schemas.moments import format_epoch_ms
 from schemas.settings import Settings
-from schemas.topics import DEAD_LETTERS, FRICTION_ALERTS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
+from schemas.topics import DEAD_LETTERS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from sinks.writer import Writer, retry
+from streams.alerting import Alerting, Told
 from streams.assignment import adopt_orphans, find_orphans, take_over
 from streams.clock import EndOffsets, read_clock_ms
 from streams.configuration import Configuration
 from streams.decoding import STEP, Decoder
-from streams.flushing import Flush, Patience, write_flush
+from streams.episodes import NO_CONTEXT
+from streams.flushing import Flush, Patience, observe_flush, write_flush
+from streams.friction.plan import Plan
 from streams.metrics import Metrics
 from streams.outbox import Outbox
-from streams.partition import EPOCH_BITS, Outcome, Partition
-from streams.publishing import dead_letter_row, encode_dead_letter, encode_episode
-from streams.records import DecodedChunk, Record
+from streams.partition import Outcome, Partition
+from streams.publishing import dead_letter_row, encode_dead_letter
+from streams.records import DecodedChunk, Record, Refusal
 from streams.rows import Rows
+from streams.silence import SOURCE_SILENT
+from streams.states import EpisodeState
+from streams.touch import Touch
 from streams.transport import ChunkConsumer, topic_partitions
 
 TOPICS = (TOUCHPOINTS, TOUCHPOINTS_REKEYED)
 TICK_SECONDS = 0.2
+FIRST_PARTITION = 0
 REVOKE_SECONDS = 5.0
 STOP_SECONDS = 20.0
-LIVE_WITHIN_MS = 60_000
-"""A touchpoint that reached the door later than this after it happened is history, and says nothing about our speed."""
-LIVE_CAUSE_MS = 600_000
-"""Likewise an alert about what happened longer ago than this."""
+LOOK_ON_CUSTOMERS = 2_000
+"""So many customers are looked at in each tick after the rules have changed."""
 MANY_LATE = 100
 """Late touchpoints of one chunk that, when they are most of it, are worth a warning."""
 
@@ -64,7 +70,7 @@ class Pipeline:
         self._metrics = metrics
         self._fail = fail
         self._name = f"{socket.gethostname()}/{os.getpid()}"
-        self._decoder = Decoder(configuration.door)
+        self._decoder = Decoder(configuration.door, configuration.policy.plan.keeps)
         self._partitions: dict[int, Partition] = {}
         self._arriving: dict[int, asyncio.Task[Partition]] = {}
         self._dead_letters: list[tuple[object, ...]] = []
@@ -78,10 +84,13 @@ class Pipeline:
         self._is_behind = False
         self._room = asyncio.Condition()
         self._patience = Patience()
-        self._alert_count = 0
         self._writing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flush")
         # One at a time: a take-over that is no longer wanted ends before the one that replaces it begins.
         self._restoring = ThreadPoolExecutor(max_workers=1, thread_name_prefix="restore")
+        self._alerting = Alerting(outbox, writer, self._restoring, metrics)
+        self.context = NO_CONTEXT
+        self.hear: Callable[[int, list[Touch]], object] = lambda partition, touches: None
+        self._facts: list[tuple[object, ...]] = []
         metrics.buffer_limit_rows.set(settings.buffer_rows)
 
     @property
@@ -101,6 +110,8 @@ class Pipeline:
         now_ms = read_clock_ms()
         with self._timed("decode"):
             chunk = self._decoder.decode(topic, number, fresh, now_ms)
+        if topic == TOUCHPOINTS:
+            self.hear(number, [arrival.touch for arrival in chunk.arrivals])
         async with self._step:
             with self._timed("stitch"):
                 outcome = partition.stitch(chunk)
@@ -111,12 +122,10 @@ class Pipeline:
                 self._uncommitted[TP(topic, number)] = chunk.next_offset
         self._metrics.chunk_seconds.observe(time.perf_counter() - began)
         self._metrics.last_progress.set_to_current_time()
-        was_behind, self._is_behind = self._is_behind, self._find_behind()
+        was_behind = self._is_behind
+        self._is_behind = not all(self._ends.is_caught_up(p.number, p.positions) for p in self._partitions.values())
         if self._unwritten_rows >= self._settings.flush_rows or (was_behind and not self._is_behind):
             self._flush_wanted.set()
-
-    def _find_behind(self) -> bool:
-        return not all(self._ends.is_caught_up(p.number, p.positions) for p in self._partitions.values())
 
     async def _own(self, number: int, generation: int) -> Partition | None:
         if generation != self._app.consumer_generation_id:
@@ -140,7 +149,7 @@ class Pipeline:
     async def _act(
         self, partition: Partition, chunk: DecodedChunk, outcome: Outcome, records: list[Record], now_ms: int
     ) -> None:
-        self._count(outcome)
+        self._metrics.count_touchpoints(outcome.accepted, outcome.duplicate, outcome.late)
         late, taken = outcome.late.total(), outcome.accepted.total()
         if late > taken / 2 and late >= MANY_LATE:
             self._app.logger.warning(
@@ -152,13 +161,18 @@ class Pipeline:
                 format_epoch_ms(partition.time_ms),
             )
         for refusal in chunk.refusals:
-            self._metrics.dead_letters.labels(refusal.reason).inc()
-            self._dead_letters.append(dead_letter_row(chunk.topic, chunk.partition, refusal, STEP, now_ms))
-            value = encode_dead_letter(chunk.topic, chunk.partition, refusal, STEP, now_ms)
-            await self._outbox.send(DEAD_LETTERS, f"{chunk.topic}-{chunk.partition}-{refusal.offset}".encode(), value)
+            await self.refuse(chunk.topic, chunk.partition, refusal)
         if outcome.misrouted:
             await self._send_on(partition, outcome, {record.offset: record.value or b"" for record in records})
         await self._publish(partition, outcome, now_ms)
+
+    async def refuse(self, topic: str, partition: int, refusal: Refusal) -> None:
+        """Keep a refused record with its reason."""
+        now_ms = read_clock_ms()
+        self._metrics.dead_letters.labels(refusal.reason).inc()
+        self._dead_letters.append(dead_letter_row(topic, partition, refusal, STEP, now_ms))
+        value = encode_dead_letter(topic, partition, refusal, STEP, now_ms)
+        await self._outbox.send(DEAD_LETTERS, f"{topic}-{partition}-{refusal.offset}".encode(), value)
 
     async def _send_on(self, partition: Partition, outcome: Outcome, values: dict[int, bytes]) -> None:
         for arrival in outcome.misrouted:
@@ -167,31 +181,8 @@ class Pipeline:
             await self._outbox.send(TOUCHPOINTS_REKEYED, key, values[arrival.offset], owner)
         self._metrics.rekeyed.inc(len(outcome.misrouted))
 
-    def _count(self, outcome: Outcome) -> None:
-        for counter, counts in (
-            (self._metrics.accepted, outcome.accepted),
-            (self._metrics.duplicate, outcome.duplicate),
-            (self._metrics.late, outcome.late),
-        ):
-            for source, count in counts.items():
-                counter.labels(source).inc(count)
-
     async def _publish(self, partition: Partition, outcome: Outcome, now_ms: int) -> None:
-        for customer, state in outcome.changes:
-            rule = self._configuration.rules.get(state.rule)
-            if rule is None:
-                continue
-            self._alert_count += 1
-            version = partition.epoch << EPOCH_BITS | self._alert_count
-            value = encode_episode(customer, rule, state, version, now_ms)
-            sent = await self._outbox.send(FRICTION_ALERTS, state.episode_id.encode(), value)
-            self._metrics.alerts.labels(state.rule, state.status).inc()
-            caused_ms = state.opened_ms if state.status == "open" else state.last_seen_ms
-            if 0 <= now_ms - caused_ms <= LIVE_CAUSE_MS:
-                sent.add_done_callback(lambda _, caused=caused_ms: self._observe_alert(caused))  # type: ignore[misc]
-
-    def _observe_alert(self, caused_ms: int) -> None:
-        self._metrics.event_to_alert.observe([(read_clock_ms() - caused_ms) / 1000])
+        await self._alerting.publish(partition, outcome.changes, self._configuration.rules, now_ms)
 
     def _is_live(self, partition: Partition, now_ms: int) -> bool:
         return abs(now_ms - partition.time_ms) <= self._configuration.live_within_ms
@@ -210,11 +201,44 @@ class Pipeline:
         """Let the time of live, caught-up partitions pass with the clock."""
         now_ms = read_clock_ms()
         for partition in list(self._partitions.values()):
-            if self._is_live(partition, now_ms) and self._ends.is_caught_up(partition.number, partition.positions):
+            is_live = self._is_live(partition, now_ms)
+            # A replay is not held back by what is silent today.
+            partition.context = self.context if is_live else self.context._replace(silent={})
+            if is_live and self._ends.is_caught_up(partition.number, partition.positions):
                 async with self._step:
                     await self._publish(partition, partition.advance(now_ms), now_ms)
+            if partition.is_adopting:
+                async with self._step:
+                    await self._publish(partition, partition.look_on(LOOK_ON_CUSTOMERS), now_ms)
             self._metrics.partition_time.labels(str(partition.number)).set(partition.time_ms / 1000)
         self._metrics.buffer_rows.set(self._unwritten_rows)
+
+    async def adopt(self, plan: Plan) -> None:
+        """Go by other rules from now on, in everything that is open."""
+        policy = replace(self._configuration.policy, plan=plan)
+        async with self._step:
+            self._configuration = replace(self._configuration, policy=policy)
+            self._decoder = Decoder(self._configuration.door, policy.plan.keeps)
+            for partition in self._partitions.values():
+                partition.adopt(policy)
+
+    def take_facts(self, rows: list[tuple[object, ...]], skus: Iterable[str]) -> None:
+        """Have facts written with the next flush, and those looked at who wished to be told of these products."""
+        self._facts += rows
+        for partition in self._partitions.values():
+            partition.look_again(skus)
+
+    async def tell_of_source(self, state: EpisodeState, now_ms: int) -> None:
+        """Tell and keep an alert that concerns no customer. The owner of the first partition does."""
+        partition = self._partitions[FIRST_PARTITION]
+        async with self._step:
+            partition.keep("", state)
+            await self._alerting.send(Told(partition, "", SOURCE_SILENT, state), now_ms)
+
+    @property
+    def speaks_for_all(self) -> bool:
+        """Whether this worker tells of what concerns no customer."""
+        return FIRST_PARTITION in self._partitions
 
     async def sweep(self) -> None:
         """Correct what former owners have written after their partitions were taken over. Raises Terminal."""
@@ -253,7 +277,8 @@ class Pipeline:
             if tenure == self._tenure:
                 self._writing_rows = 0
                 await self._consumer().commit_positions(flush.positions)
-            self._observe_flush(flush, time.perf_counter() - began)
+            observe_flush(self._metrics, flush, time.perf_counter() - began, read_clock_ms())
+            self._metrics.open_customers.set(sum(p.open_customers for p in self._partitions.values()))
         async with self._room:
             self._room.notify_all()
 
@@ -267,7 +292,7 @@ class Pipeline:
         return cast(ChunkConsumer, self._app.consumer)
 
     def _gather(self) -> Flush | None:
-        if not self._uncommitted and not any(p.is_unwritten for p in self._partitions.values()):
+        if not self._uncommitted and not self._facts and not any(p.is_unwritten for p in self._partitions.values()):
             return None
         rows, now_ms, progress = Rows(), read_clock_ms(), []
         committing = {tp.partition for tp in self._uncommitted}
@@ -278,6 +303,7 @@ class Pipeline:
                     (partition.number, partition.epoch, partition.flushes, partition.time_ms, dict(partition.positions))
                 )
         rows.dead_letters, self._dead_letters = self._dead_letters, []
+        rows.facts, self._facts = self._facts, []
         positions, self._uncommitted = self._uncommitted, {}
         self._flush_wanted.clear()
         return Flush(rows, tuple(progress), positions)
@@ -285,20 +311,6 @@ class Pipeline:
     def _note_wait(self, error: Transient, attempt: int, seconds: float) -> None:
         self._metrics.retries.inc()
         self._app.logger.warning("ClickHouse: %s; attempt %d, next in %.1f s", error, attempt, seconds)
-
-    def _observe_flush(self, flush: Flush, seconds: float) -> None:
-        metrics, now_ms = self._metrics, read_clock_ms()
-        metrics.flush_seconds.observe(seconds)
-        metrics.flushes.inc()
-        metrics.last_progress.set_to_current_time()
-        metrics.open_customers.set(sum(partition.open_customers for partition in self._partitions.values()))
-        live = [
-            (now_ms - occurred_ms) / 1000
-            for occurred_ms, received_ms in zip(flush.occurred_ms, flush.received_ms, strict=True)
-            if received_ms - occurred_ms <= LIVE_WITHIN_MS
-        ]
-        if live:
-            metrics.event_to_queryable.observe(live)
 
     async def flush_when_due(self) -> None:
         """Flush about every interval, or as soon as enough rows wait or a backlog ends. Runs until cancelled.
@@ -334,6 +346,9 @@ class Pipeline:
         partition = await asyncio.get_running_loop().run_in_executor(
             self._restoring, self._take_over, number, partitions, patience
         )
+        partition.context = self.context._replace(silent={})
+        # What was stated while nobody owned it.
+        partition.look_again(list(partition.wishes))
         self._partitions[number] = partition
         self._arriving.pop(number, None)
         self._metrics.restore_seconds.set(time.perf_counter() - began)
@@ -364,6 +379,7 @@ class Pipeline:
             self._app.logger.warning("Left unwritten on revocation, to be done again: %s", error)
         self._tenure += 1
         self._patience.give_up()
+        self._alerting.forget()
         self._partitions.clear()
         self._uncommitted.clear()
         self._dead_letters.clear()

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from streams.touch import Touch, derive_id
+from streams.touch import Touch, derive_id, order_key
 
 PromiseStatus = Literal["open", "kept", "late", "broken", "withdrawn"]
+Responsible = Literal["", "carrier", "warehouse", "store", "support", "messaging"]
 FOREVER_MS = 2**62
+HOUR_MS = 3_600_000
+CASE_MS = 48 * HOUR_MS
+"""A complaint is to be settled within this time, whatever was said."""
+TELL_MS = 24 * HOUR_MS
+"""Who asked to be told that stock is back is to be told within this time after it is."""
 
 
 @dataclass(frozen=True)
 class PromiseKind:
     """How one kind of promise lives. `opens` and `moves` map a type to the property that holds the promised time.
 
-    An opening type moves the promise that is already owed on its subject; a moving type opens none. A kind that
-    `lapses` is kept when its time passes (a hold); any other stays owed until settled or withdrawn.
+    An opening type moves the promise that is already owed on its subject; a moving type opens none. Where a type names
+    no property, the time is `span_ms` after the touch, or not known yet (a wish). `settles_topic`: settled only by a
+    message on that topic. A kind that `lapses` is kept when its time passes (a hold); any other stays owed until it is
+    settled or withdrawn. What `informs` tells how far it has come. Only a kind that `holds` keeps its journey open.
     """
 
     name: str
-    opens: dict[str, str]
+    opens: dict[str, str | None]
     moves: dict[str, str]
     settles: frozenset[str]
     withdraws: frozenset[str]
     subject: str
+    responsible: Responsible = ""
+    informs: frozenset[str] = frozenset()
+    settles_topic: str | None = None
+    span_ms: int | None = None
     lapses: bool = False
+    holds: bool = True
 
 
 KINDS = (
@@ -36,6 +49,8 @@ KINDS = (
         settles=frozenset({"delivered", "picked_up"}),
         withdraws=frozenset({"parcel_returned", "returned"}),
         subject="order_id",
+        responsible="warehouse",
+        informs=frozenset({"dispatched", "out_for_delivery"}),
     ),
     PromiseKind(
         "callback",
@@ -44,6 +59,7 @@ KINDS = (
         settles=frozenset({"callback_made"}),
         withdraws=frozenset(),
         subject="contact_id",
+        responsible="support",
     ),
     PromiseKind(
         "refund",
@@ -52,6 +68,7 @@ KINDS = (
         settles=frozenset({"refund_issued"}),
         withdraws=frozenset(),
         subject="order_id",
+        responsible="store",
     ),
     PromiseKind(
         "hold",
@@ -62,28 +79,59 @@ KINDS = (
         subject="sku",
         lapses=True,
     ),
+    PromiseKind(
+        "complaint",
+        opens={"complaint_opened": None},
+        moves={},
+        settles=frozenset({"complaint_resolved"}),
+        withdraws=frozenset(),
+        subject="case_id",
+        responsible="support",
+        span_ms=CASE_MS,
+    ),
+    PromiseKind(
+        "restock",
+        opens={"back_in_stock_requested": None},
+        moves={},
+        settles=frozenset({"notification_sent"}),
+        withdraws=frozenset(),
+        subject="sku",
+        responsible="messaging",
+        settles_topic="restock",
+        holds=False,
+    ),
 )
 
 
 def _index() -> dict[str, PromiseKind]:
-    return {name: kind for kind in KINDS for name in (*kind.opens, *kind.moves, *kind.settles, *kind.withdraws)}
+    return {
+        name: kind
+        for kind in KINDS
+        for name in (*kind.opens, *kind.moves, *kind.settles, *kind.withdraws, *kind.informs)
+    }
 
 
 KIND_BY_TYPE = _index()
 
 
 class Promise:
-    """One promise of one customer. Times are epoch milliseconds."""
+    """One promise of one customer. Times are epoch milliseconds.
 
-    __slots__ = ("kind", "subject", "opening", "moves", "settling", "withdrawn")
+    `moves`: what was promised when; empty while there is no time yet. `parcels`: in how many it comes, 0: nobody said.
+    """
 
-    def __init__(self, kind: PromiseKind, subject: str, opening: Touch, promised_ms: int) -> None:
+    __slots__ = ("kind", "subject", "opening", "moves", "settling", "withdrawn", "parcels", "arrived", "informed")
+
+    def __init__(self, kind: PromiseKind, subject: str, opening: Touch, promised_ms: int | None) -> None:
         self.kind = kind
         self.subject = subject
         self.opening = opening
-        self.moves: list[tuple[int, int]] = [(opening.occurred_ms, promised_ms)]
+        self.moves: list[tuple[int, int]] = [] if promised_ms is None else [(opening.occurred_ms, promised_ms)]
         self.settling: Touch | None = None
         self.withdrawn = False
+        self.parcels = 0
+        self.arrived: tuple[str, ...] = ()
+        self.informed: Touch | None = None
 
     @property
     def requested_ms(self) -> int:
@@ -92,13 +140,13 @@ class Promise:
 
     @property
     def first_promised_ms(self) -> int:
-        """The time first promised."""
-        return self.moves[0][1]
+        """The time first promised; FOREVER_MS while there is none."""
+        return self.moves[0][1] if self.moves else FOREVER_MS
 
     @property
     def latest_promised_ms(self) -> int:
-        """The time last promised, even if it was moved after it had passed."""
-        return self.moves[-1][1]
+        """The time last promised, even if it was moved after it had passed; FOREVER_MS while there is none."""
+        return self.moves[-1][1] if self.moves else FOREVER_MS
 
     @property
     def settled_ms(self) -> int | None:
@@ -108,7 +156,7 @@ class Promise:
     def broken(self) -> tuple[int, int]:
         """The first moment at which the time promised then had passed and the promise was still owed, and that time."""
         end = self.settled_ms if self.settled_ms is not None else FOREVER_MS
-        for (said, promised), following in zip(self.moves, [*self.moves[1:], None], strict=True):
+        for (said, promised), following in zip(self.moves, [*self.moves[1:], None], strict=False):
             until = following[0] if following else FOREVER_MS
             if promised < min(until, end):
                 return max(promised + 1, said), promised
@@ -118,10 +166,36 @@ class Promise:
         """The first moment at which the time promised then had passed and the promise was still owed."""
         return self.broken()[0]
 
+    def responsible(self, now_ms: int) -> Responsible:
+        """Who broke it or was late; empty when nobody did."""
+        if self.status(now_ms) not in ("late", "broken"):
+            return ""
+        if self.informed is not None and self.informed.occurred_ms < self.broken_ms():
+            return "carrier"
+        return self.kind.responsible
+
+    def learn(self, touch: Touch) -> None:
+        """Take in what a touch says of parcels, and that the goods are on their way."""
+        details = touch.details or {}
+        self.parcels = max(self.parcels, details.get("parcels") or 0)
+        if self.informed is None and touch.type in self.kind.informs:
+            self.informed = touch
+
+    def take_parcel(self, touch: Touch) -> bool:
+        """Count one parcel; returns whether that was all of it."""
+        self.learn(touch)
+        parcel = (touch.details or {}).get("parcel_id")
+        if parcel is None:
+            return True
+        if parcel not in self.arrived:
+            self.arrived += (parcel,)
+        return len(self.arrived) >= self.parcels
+
     def copied(self) -> Promise:
         """An independent copy."""
-        copy = Promise(self.kind, self.subject, self.opening, self.first_promised_ms)
+        copy = Promise(self.kind, self.subject, self.opening, None)
         copy.moves, copy.settling, copy.withdrawn = self.moves.copy(), self.settling, self.withdrawn
+        copy.parcels, copy.arrived, copy.informed = self.parcels, self.arrived, self.informed
         return copy
 
     def is_owed(self, at_ms: int) -> bool:
@@ -148,34 +222,85 @@ class Promise:
 def _subject_of(touch: Touch, kind: PromiseKind) -> str:
     if kind.subject == "order_id":
         return touch.order_id or ""
-    return str((touch.details or {}).get(kind.subject) or touch.order_id or "")
+    if kind.subject == "case_id":
+        return touch.case_id or touch.order_id or ""
+    details = touch.details or {}
+    found = str(details.get(kind.subject) or (touch.order_id if kind.holds else None) or "")
+    store_id = (details.get("store_id") or touch.store_id) if touch.type in kind.opens and not kind.holds else None
+    return f"{found}@{store_id}" if found and store_id else found
+
+
+class Restocks(Protocol):
+    """When stock came back."""
+
+    def first_restock(self, sku: str, store_id: str | None, after_ms: int, until_ms: int) -> tuple[int, str] | None:
+        """The first restock after one moment and not after another that answers a wish, and the fact that says so."""
+        ...
 
 
 class PromiseBook:
     """All promises of a customer, in the order they were made; feed it touches in order. Constant time per touch."""
 
-    __slots__ = ("promises", "_owed")
+    __slots__ = ("promises", "wishes", "_informing", "_owed")
 
     def __init__(self) -> None:
+        # What first told of an order's being on its way.
+        self._informing: dict[str, Touch] = {}
         self.promises: list[Promise] = []
+        # To be told that stock is back, open and settled.
+        self.wishes: list[Promise] = []
         self._owed: dict[str, dict[str, Promise]] = {}
 
-    def cut(self, count: int) -> list[Promise]:
-        """Keep the first `count` promises, none of which is owed any more; returns the others."""
+    def cut(self, count: int, first: Touch) -> list[Promise]:
+        """Keep the first `count` promises, as they stood before the touch `first`; returns the others.
+
+        None of those kept is owed at that point, but for kinds that hold no journey open.
+        """
         gone = self.promises[count:]
         del self.promises[count:]
         self._owed.clear()
+        self._informing = {s: touch for s, touch in self._informing.items() if order_key(touch) < order_key(first)}
+        self.wishes = [promise for promise in self.promises if not promise.kind.holds]
+        for promise in self.wishes:
+            if promise.settling is not None and order_key(promise.settling) >= order_key(first):
+                promise.settling = None
+            if promise.settling is None:
+                self._owed.setdefault(promise.kind.name, {}).setdefault(promise.subject, promise)
         return gone
 
     def take(self, other: PromiseBook) -> dict[int, Promise]:
         """Become an independent copy of another book; returns the copy of each promise by the original's id."""
         copies = {id(promise): promise.copied() for promise in other.promises}
-        self.promises = list(copies.values())
+        for copy in copies.values():
+            self._add(copy)
+        self._informing = other._informing.copy()
         self._owed = {
             kind: {subject: copies[id(promise)] for subject, promise in owed.items()}
             for kind, owed in other._owed.items()
         }
         return copies
+
+    def apply_restocks(self, restocks: Restocks, now_ms: int) -> tuple[bool, int]:
+        """Have the clocks of wishes run from the restock that answers them.
+
+        Returns whether that changed anything, and when the next restock that is known of will.
+        """
+        is_changed, due_ms = False, FOREVER_MS
+        for wish in self.wishes:
+            sku, store_id = _product_of(wish.opening)
+            until_ms = FOREVER_MS if wish.settled_ms is None else wish.settled_ms - 1
+            found = restocks.first_restock(sku, store_id, wish.requested_ms, until_ms)
+            if found is not None and found[0] > now_ms:
+                due_ms, found = min(due_ms, found[0]), None
+            moves = [] if found is None else [(found[0], found[0] + TELL_MS)]
+            is_changed = is_changed or moves != wish.moves
+            wish.moves = moves
+        return is_changed, due_ms
+
+    @property
+    def open_wishes(self) -> list[str]:
+        """The SKUs of which the customer asked to be told, and was not told yet."""
+        return [_product_of(wish.opening)[0] for wish in self.wishes if wish.settling is None]
 
     def feed(self, touch: Touch) -> Promise | None:
         """Let a touch open, move, settle or withdraw a promise; returns the one it concerns.
@@ -189,35 +314,77 @@ class PromiseBook:
         subject = _subject_of(touch, kind)
         if touch.type in kind.settles or touch.type in kind.withdraws:
             return self._settle(owed, subject, touch, kind)
-        promised_ms = (touch.details or {}).get((kind.opens | kind.moves)[touch.type])
-        if promised_ms is None:
-            return None
         promise = owed.get(subject)
+        if touch.type in kind.informs:
+            return self._inform(owed, subject, touch)
+        return self._promise(owed, promise, subject, touch, kind)
+
+    def _inform(self, owed: dict[str, Promise], subject: str, touch: Touch) -> Promise | None:
+        promise = owed.get(subject) if subject else next(iter(owed.values()), None)
+        if subject:
+            self._informing.setdefault(subject, touch)
+        if promise is not None:
+            promise.learn(touch)
+        return promise
+
+    def _promise(
+        self, owed: dict[str, Promise], promise: Promise | None, subject: str, touch: Touch, kind: PromiseKind
+    ) -> Promise | None:
+        promised_ms = _promised_ms(touch, kind)
+        if promised_ms is None and kind.holds:
+            return None
         if promise is not None and kind.lapses and not promise.is_owed(touch.occurred_ms):
             del owed[subject]
             promise = None
         if promise is None and not subject and touch.type not in kind.opens:
             promise = next(iter(owed.values()), None)
-        if promise is not None:
+        if promise is None and touch.type in kind.opens:
+            promise = owed[subject or touch.reference] = Promise(kind, subject or touch.reference, touch, promised_ms)
+            promise.informed = self._informing.get(promise.subject) if kind.informs else None
+            self._add(promise)
+        elif promise is not None and promised_ms is not None:
             promise.moves.append((touch.occurred_ms, promised_ms))
-        elif touch.type in kind.opens:
-            promise = self._open(owed, kind, subject or touch.reference, touch, promised_ms)
+        if promise is not None:
+            promise.learn(touch)
         return promise
+
+    def _add(self, promise: Promise) -> None:
+        self.promises.append(promise)
+        if not promise.kind.holds:
+            self.wishes.append(promise)
 
     def give_up(self) -> None:
         """Let nothing that comes later concern what is owed now: the journeys it could hold open are over."""
+        kept = self._owed.get("restock")
         self._owed.clear()
-
-    def _open(self, owed: dict[str, Promise], kind: PromiseKind, subject: str, touch: Touch, due_ms: int) -> Promise:
-        promise = owed[subject] = Promise(kind, subject, touch, due_ms)
-        self.promises.append(promise)
-        return promise
+        if kept:
+            self._owed["restock"] = kept
 
     @staticmethod
     def _settle(owed: dict[str, Promise], subject: str, touch: Touch, kind: PromiseKind) -> Promise | None:
+        if kind.settles_topic is not None and (touch.details or {}).get("topic") != kind.settles_topic:
+            return None
         chosen = subject or next(iter(owed), "")
-        promise = owed.pop(chosen, None)
-        if promise is not None:
-            promise.settling = touch
-            promise.withdrawn = touch.type in kind.withdraws
+        if not kind.holds:
+            chosen = next((name for name, wish in owed.items() if _product_of(wish.opening)[0] == chosen), chosen)
+        promise = owed.get(chosen)
+        if promise is None or (touch.type == "delivered" and not promise.take_parcel(touch)):
+            return promise
+        del owed[chosen]
+        promise.settling = touch
+        promise.withdrawn = touch.type in kind.withdraws
         return promise
+
+
+def _product_of(wish: Touch) -> tuple[str, str | None]:
+    """The SKU that a wish is for, and the store if it names one."""
+    details = wish.details or {}
+    return str(details.get("sku") or ""), details.get("store_id") or wish.store_id
+
+
+def _promised_ms(touch: Touch, kind: PromiseKind) -> int | None:
+    if kind.span_ms is not None:
+        return touch.occurred_ms + kind.span_ms
+    named = kind.moves.get(touch.type) or kind.opens.get(touch.type)
+    found: int | None = (touch.details or {}).get(named) if named else None
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -13,11 +13,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from schemas.catalogue import BY_NAME
+from schemas.catalogue import BY_NAME, TouchpointType
 from schemas.moments import check_moment, to_epoch_ms
 from schemas.properties import Properties
 from schemas.wire import MAX_NESTING
-from streams.touch import DETAILS
 
 _TYPE_NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}", re.ASCII)
 _decode_flat = msgspec.json.Decoder(dict[str, str | int | float | bool | None]).decode
@@ -34,11 +33,16 @@ def _decode_whole(raw: msgspec.Raw) -> dict[str, Any]:
         return _decode_nested(raw)
 
 
+def _texts_of(whole: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    # No model names these: what is no text is no value.
+    return {name: whole[name] for name in names if isinstance(whole.get(name), str)}
+
+
 @dataclass(frozen=True, slots=True)
 class PropertyDecoder:
     """How the properties of one type are checked. `name` is empty for types that are not catalogued.
 
-    `keeps`: what a signal keeps as details, None for other types.
+    `keeps`: what a signal keeps as details, None for other types; `untyped`: what no model names, and it keeps as well.
     `moments` names the properties that hold times; details hold them as epoch milliseconds.
     """
 
@@ -46,13 +50,13 @@ class PropertyDecoder:
     typed: Callable[[msgspec.Raw], Any] | None = None
     moments: tuple[str, ...] = ()
     keeps: tuple[str, ...] | None = None
+    untyped: tuple[str, ...] = ()
 
     def decode(self, raw: msgspec.Raw) -> dict[str, Any] | None:
         """The details of a signal, None for other types. Raises msgspec.DecodeError or ValueError when in doubt."""
         whole = _decode_whole(raw)
         if self.typed is None:
-            # No model names these: what is no text is no value.
-            return None if self.keeps is None else {n: whole[n] for n in self.keeps if isinstance(whole.get(n), str)}
+            return None if self.keeps is None else _texts_of(whole, self.untyped)
         properties = self.typed(raw)
         for name in self.moments:
             text = getattr(properties, name)
@@ -60,7 +64,10 @@ class PropertyDecoder:
                 setattr(properties, name, to_epoch_ms(check_moment(text)))
         if self.keeps is None:
             return None
-        return {name: value for name in self.keeps if (value := getattr(properties, name)) is not None}
+        details = {name: value for name in self.keeps if (value := getattr(properties, name)) is not None}
+        if self.untyped:
+            details.update(_texts_of(whole, self.untyped))
+        return details
 
 
 def _plain_type(annotation: Any) -> Any:
@@ -105,25 +112,29 @@ def _moments_of(model: type[Properties]) -> tuple[str, ...]:
     return tuple(name for name in model.model_fields if hints[name] in (datetime, datetime | None))
 
 
-@cache
-def _catalogued() -> dict[str, PropertyDecoder]:
-    decoders: dict[str, PropertyDecoder] = {}
-    for entry in BY_NAME.values():
-        model, keeps = entry.properties, DETAILS.get(entry.name)
-        if model.model_fields:
-            typed = msgspec.json.Decoder(_struct_of(model)).decode
-            decoders[entry.name] = PropertyDecoder(entry.name, typed, _moments_of(model), keeps)
-        else:
-            decoders[entry.name] = PropertyDecoder(entry.name, keeps=keeps)
-    return decoders
-
-
 _UNLISTED = PropertyDecoder()
 
 
-def property_decoder(name: str) -> PropertyDecoder | None:
-    """The decoder of a type; None when the name is no valid type name."""
-    decoder = _catalogued().get(name)
-    if decoder is not None:
-        return decoder
-    return _UNLISTED if _TYPE_NAME.fullmatch(name) else None
+class PropertyDecoders:
+    """The decoders of all types. `keeps`: the types that are signals, with the properties that are kept of each."""
+
+    def __init__(self, keeps: Mapping[str, tuple[str, ...]]) -> None:
+        self._by_name = {entry.name: _decoder_of(entry, keeps.get(entry.name)) for entry in BY_NAME.values()}
+
+    def get(self, name: str) -> PropertyDecoder | None:
+        """The decoder of a type; None when the name is no valid type name."""
+        return self._by_name.get(name) or (_UNLISTED if _TYPE_NAME.fullmatch(name) else None)
+
+
+@cache
+def _typed_decoder(model: type[Properties]) -> Callable[[msgspec.Raw], Any] | None:
+    return msgspec.json.Decoder(_struct_of(model)).decode if model.model_fields else None
+
+
+def _decoder_of(entry: TouchpointType, keeps: tuple[str, ...] | None) -> PropertyDecoder:
+    model = entry.properties
+    if keeps is None:
+        return PropertyDecoder(entry.name, _typed_decoder(model), _moments_of(model))
+    typed = tuple(name for name in keeps if name in model.model_fields)
+    untyped = tuple(name for name in keeps if name not in model.model_fields)
+    return PropertyDecoder(entry.name, _typed_decoder(model), _moments_of(model), typed, untyped)

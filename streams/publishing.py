@@ -2,46 +2,62 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from schemas.dead_letter import DeadLetter
-from schemas.episode import Episode
 from schemas.moments import format_epoch_ms
-from streams.friction.texts import render_reason
+from streams.friction.texts import Wording
 from streams.records import Refusal
 from streams.rules.model import Rule
 from streams.states import EpisodeState
 
+_encode_json = msgspec.json.Encoder().encode
 MAX_PUBLISHED_BYTES = 512 * 1024
 """Of a refused record at most this much goes to the topic; the table keeps all of it."""
 
 
-def encode_episode(customer: str, rule: Rule, state: EpisodeState, version: int, detected_ms: int) -> bytes:
-    """The JSON of one state of an episode."""
-    return (
-        Episode(
-            episode_id=state.episode_id,
-            version=version,
-            rule=state.rule,
-            rule_version=state.rule_version,
-            severity=rule.severity,
-            status=state.status,
-            customer_id=customer,
-            journey_id=state.journey_id,
-            subject=state.subject,
-            store_id=state.store_id,
-            opened_at=format_epoch_ms(state.opened_ms),
-            last_seen_at=format_epoch_ms(state.last_seen_ms),
-            resolved_at=None if state.resolved_ms is None else format_epoch_ms(state.resolved_ms),
-            threshold=state.threshold,
-            actual=state.actual,
-            unit=state.unit,
-            title={"en": rule.title.en, "he": rule.title.he},
-            reason={"en": render_reason(rule, state, "en"), "he": render_reason(rule, state, "he")},
-            advice={"en": rule.advice.en, "he": rule.advice.he},
-            evidence=state.evidence,
-            detected_at=format_epoch_ms(detected_ms),
-        )
-        .model_dump_json()
-        .encode()
+def encode_episode(
+    customer: str,
+    rule: Rule,
+    state: EpisodeState,
+    wording: Wording,
+    version: int,
+    detected_ms: int,
+    *,
+    affected: int | None = None,
+) -> bytes:
+    """One state of an episode as `schemas.episode.Episode` says it. `affected` None: not counted."""
+    # Checking and writing it through the model would cost several times as much; a test holds them together.
+    return _encode_json(
+        {
+            "episode_id": state.episode_id,
+            "version": version,
+            "rule": state.rule,
+            "rule_version": state.rule_version,
+            "severity": state.severity or rule.severity,
+            "status": state.status,
+            "customer_id": customer,
+            "journey_id": state.journey_id,
+            "subject": state.subject,
+            "store_id": state.store_id,
+            "opened_at": format_epoch_ms(state.opened_ms),
+            "last_seen_at": format_epoch_ms(state.last_seen_ms),
+            "resolved_at": None if state.resolved_ms is None else format_epoch_ms(state.resolved_ms),
+            "threshold": state.threshold,
+            "actual": state.actual,
+            "unit": state.unit,
+            "title": {"en": rule.title.en, "he": rule.title.he},
+            "reason": wording.reason,
+            "advice": {"en": rule.advice.en, "he": rule.advice.he},
+            "evidence": state.evidence,
+            "detected_at": format_epoch_ms(detected_ms),
+            "kind": state.kind,
+            "change": state.change,
+            "limit_at": None if state.limit_ms is None else format_epoch_ms(state.limit_ms),
+            "silent_if": wording.silent_if,
+            "withdrawn_because": state.withdrawn_because,
+            "affected_customers": affected,
+        }
     )
 
 

@@ -13,11 +13,13 @@ from schemas.topics import TOUCHPOINTS as TOUCHPOINTS_TOPIC
 from sinks import tables
 from sinks.tables import SEPARATOR
 from streams.customer import Customer
-from streams.friction.texts import render_reason
+from streams.friction.texts import Wording
 from streams.records import Arrival, DecodedChunk
 from streams.rules.model import Rule
+from streams.scoring import EpisodeFacts, JourneyFacts, Score, Weights, score_journey
 from streams.states import EpisodeState, PromiseState
 from streams.stitching import Journey
+from streams.summary import Summary
 from streams.touch import Touch
 
 NO_JOURNEY = "00000000-0000-0000-0000-000000000000"
@@ -111,6 +113,7 @@ class Rows:
     promises: list[tuple[Any, ...]] = field(default_factory=list)
     alerts: list[tuple[Any, ...]] = field(default_factory=list)
     dead_letters: list[tuple[Any, ...]] = field(default_factory=list)
+    facts: list[tuple[Any, ...]] = field(default_factory=list)
     states: list[tuple[Any, ...]] = field(default_factory=list)
 
 
@@ -119,6 +122,9 @@ def journey_row(customer: Customer, journey: Journey, origin: Origin) -> tuple[A
     journey_id = journey.journey_id(customer.key)
     summary = customer.summarise(journey)
     promises = _count_promises(customer, journey) if journey.promises else _NO_PROMISES
+    episodes = customer.episodes.of_journey(journey_id) if customer.episodes.states else []
+    weights = customer.policy.weights
+    scores = _NO_SCORES if weights is None else _score(summary, promises, episodes, weights)
     return (
         customer.name,
         journey_id,
@@ -137,12 +143,43 @@ def journey_row(customer: Customer, journey: Journey, origin: Origin) -> tuple[A
         summary.queue_wait_ms,
         summary.contact_wait_ms,
         promises[-1],
-        customer.friction_count(journey_id) if customer.episodes else 0,
+        sum(state.kind == "friction" for state in episodes),
+        sum(state.kind == "delight" for state in episodes),
+        *scores,
         *origin.marks(),
     )
 
 
+_NO_SCORES = (0.0, 0.0, "", "", "", "")
+"""Experience, effort, and names and values of the parts of both."""
 _NO_PROMISES = (0, 0, 0, 0, 0, tables.NO_DEVIATION_MS)
+
+
+def _score(
+    summary: Summary, promises: tuple[int, ...], episodes: Sequence[EpisodeState], weights: Weights
+) -> tuple[float, float, str, str, str, str]:
+    facts = JourneyFacts(
+        touchpoints=summary.count,
+        contacts=summary.contacts,
+        transfers=summary.transfers,
+        channels=len(summary.own_channels),
+        orders=summary.orders,
+        lookups=summary.lookups,
+        outcome=summary.outcome(),
+        promises_kept=promises[2],
+        promises_late=promises[3],
+        promises_broken=promises[4],
+        delivery_deviation_ms=promises[5],
+        queue_wait_ms=summary.queue_wait_ms,
+        contact_wait_ms=summary.contact_wait_ms,
+        episodes=[EpisodeFacts(s.rule, s.kind, s.severity or "warning", s.status) for s in episodes],
+    )
+    scores = score_journey(facts, weights)
+    return scores.experience.value, scores.effort.value, *_join(scores.experience), *_join(scores.effort)
+
+
+def _join(score: Score) -> tuple[str, str]:
+    return SEPARATOR.join(score.parts), SEPARATOR.join(map(str, score.parts.values()))
 
 
 def _count_promises(customer: Customer, journey: Journey) -> tuple[int, int, int, int, int, int]:
@@ -169,7 +206,8 @@ def retracted_journey_row(customer: str, journey_id: str, origin: Origin) -> tup
     return (
         (customer, journey_id, 0, 0, "closed", "browsing", 0)
         + (0,) * numbers
-        + ("", "", 0, 0, 0, 0, 0, 0, 0, -1, -1, tables.NO_DEVIATION_MS, 0)
+        + ("", "", 0, 0, 0, 0, 0, 0, 0, -1, -1, tables.NO_DEVIATION_MS, 0, 0)
+        + _NO_SCORES
         + origin.marks(is_deleted=1)
     )
 
@@ -187,24 +225,36 @@ def promise_row(customer: str, state: PromiseState, origin: Origin) -> tuple[Any
         state.latest_promised_ms,
         state.settled_ms or 0,
         state.status,
+        state.responsible,
+        state.parcels,
+        state.parcels_delivered,
         *origin.marks(),
     )
 
 
 def retracted_promise_row(customer: str, promise_id: str, origin: Origin) -> tuple[Any, ...]:
     """The row that removes a promise."""
-    return (customer, promise_id, NO_JOURNEY, "", "", 0, 0, 0, 0, "withdrawn", *origin.marks(is_deleted=1))
+    return (customer, promise_id, NO_JOURNEY, "", "", 0, 0, 0, 0, "withdrawn", "", 0, 0, *origin.marks(is_deleted=1))
 
 
-def alert_row(customer: str, rule: Rule, state: EpisodeState, detected_ms: int, origin: Origin) -> tuple[Any, ...]:
-    """A row of `tables.ALERTS`."""
+def alert_row(
+    customer: str,
+    rule: Rule,
+    state: EpisodeState,
+    wording: Wording,
+    detected_ms: int,
+    origin: Origin,
+    *,
+    affected: int | None = None,
+) -> tuple[Any, ...]:
+    """A row of `tables.ALERTS`. `affected` None: not counted."""
     return (
         customer,
         state.episode_id,
         state.journey_id,
         state.rule,
         state.rule_version,
-        rule.severity,
+        state.severity or rule.severity,
         state.status,
         state.subject,
         state.opened_ms,
@@ -215,13 +265,20 @@ def alert_row(customer: str, rule: Rule, state: EpisodeState, detected_ms: int, 
         state.unit,
         rule.title.en,
         rule.title.he,
-        render_reason(rule, state, "en"),
-        render_reason(rule, state, "he"),
+        wording.reason["en"],
+        wording.reason["he"],
         rule.advice.en,
         rule.advice.he,
         state.store_id,
         SEPARATOR.join(state.evidence),
         detected_ms,
+        state.kind,
+        state.change,
+        state.limit_ms or 0,
+        wording.silent_if["en"],
+        wording.silent_if["he"],
+        state.withdrawn_because,
+        tables.NOT_COUNTED if affected is None else affected,
         *origin.marks(),
     )
 
@@ -231,6 +288,6 @@ def retracted_alert_row(customer: str, episode_id: str, origin: Origin) -> tuple
     return (
         (customer, episode_id, NO_JOURNEY, "", 0, "info", "withdrawn", "", 0, 0, 0, 0.0, 0.0, "seconds")
         + ("",) * 8
-        + (0,)
+        + (0, "friction", "withdrawn", 0, "", "", "", tables.NOT_COUNTED)
         + origin.marks(is_deleted=1)
     )

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from schemas.episode import EpisodeStatus
+from schemas.episode import Change, EpisodeStatus, Severity
 from streams.promises import Promise, PromiseStatus
 from streams.touch import Touch
 
@@ -20,7 +20,10 @@ FORMAT = 1
 
 
 class EpisodeState(msgspec.Struct, array_like=True, frozen=True):
-    """One state of an episode, without its texts. Times are epoch milliseconds."""
+    """One state of an episode, without its texts. Times are epoch milliseconds.
+
+    `severity` is empty where it is the rule's own; `limit_ms` is the clock value by which all would have been well.
+    """
 
     episode_id: str
     rule: str
@@ -35,13 +38,22 @@ class EpisodeState(msgspec.Struct, array_like=True, frozen=True):
     resolved_ms: int | None
     threshold: float
     actual: float
-    unit: Literal["seconds", "contacts"]
+    unit: str
     evidence: tuple[str, ...]
     promised_ms: int | None
+    # What has a default came later; states that were stored before are still read.
+    severity: Severity | Literal[""] = ""
+    limit_ms: int | None = None
+    withdrawn_because: str = ""
+    kind: str = "friction"
+    change: Change = "opened"
 
 
 class PromiseState(msgspec.Struct, array_like=True, frozen=True):
-    """One state of a promise as its row shows it. Times are epoch milliseconds."""
+    """One state of a promise as its row shows it. Times are epoch milliseconds.
+
+    `responsible` is who broke it; `parcels` is 0 where nobody has said how many there are.
+    """
 
     promise_id: str
     kind: str
@@ -52,6 +64,9 @@ class PromiseState(msgspec.Struct, array_like=True, frozen=True):
     latest_promised_ms: int
     settled_ms: int | None
     status: PromiseStatus
+    responsible: str = ""
+    parcels: int = 0
+    parcels_delivered: int = 0
 
     @classmethod
     def of(cls, promise: Promise, customer_key: str, journey_id: str, now_ms: int) -> PromiseState:
@@ -62,10 +77,13 @@ class PromiseState(msgspec.Struct, array_like=True, frozen=True):
             promise.subject,
             journey_id,
             promise.requested_ms,
-            promise.first_promised_ms,
-            promise.latest_promised_ms,
+            promise.first_promised_ms if promise.moves else 0,
+            promise.latest_promised_ms if promise.moves else 0,
             promise.settled_ms,
             promise.status(now_ms),
+            promise.responsible(now_ms),
+            promise.parcels,
+            len(promise.arrived),
         )
 
 

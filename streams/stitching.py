@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from streams.promises import FOREVER_MS, Promise, PromiseBook
 from streams.summary import Summary
-from streams.touch import DETAILS, Touch, derive_id
+from streams.touch import Touch, derive_id
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ class Journey:
             return True
         if distance > rules.max_gap_ms or not rules.hold_open:
             return False
-        return any(promise.is_owed(touch.occurred_ms) for promise in self.promises)
+        return any(promise.kind.holds and promise.is_owed(touch.occurred_ms) for promise in self.promises)
 
 
 def _held_until(promise: Promise) -> int:
-    if promise.settling is not None:
+    if promise.settling is not None or not promise.kind.holds:
         return 0
     return promise.latest_promised_ms if promise.kind.lapses else FOREVER_MS
 
@@ -123,7 +123,7 @@ class Stitcher:
         journey.count += 1
         journey.is_dirty = True
         self.count += 1
-        if touch.type in DETAILS:
+        if touch.details is not None:
             self.signals.append(touch)
             journey.has_signals = True
             self._feed_promises(touch, journey)
@@ -149,7 +149,7 @@ class Stitcher:
         first = self.journeys[index]
         del self.journeys[index:]
         del self.signals[first.signals_before :]
-        for promise in self.book.cut(first.promises_before):
+        for promise in self.book.cut(first.promises_before, first.first):
             del self._made_in[id(promise)]
         self.count = first.touches_before
 

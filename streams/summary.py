@@ -18,8 +18,9 @@ _UNKNOWN_STAGE_INDEX = STAGES.index(UNKNOWN_STAGE)
 _ORDER_TYPES = frozenset({"order_placed", "purchased"})
 _BASKET_TYPES = frozenset({"cart_updated", "checkout_started", "payment_failed"})
 _RETURN_TYPES = frozenset({"returned", "parcel_returned"})
+_EFFORT_TYPES = frozenset({"contact_transferred", "order_status_viewed"})
 _CONTACT_ENDS = frozenset({"contact_answered", "contact_abandoned", "contact_ended"})
-_NOTABLE = _ORDER_TYPES | _BASKET_TYPES | _RETURN_TYPES | DETAILS.keys()
+_NOTABLE = _ORDER_TYPES | _BASKET_TYPES | _RETURN_TYPES | _EFFORT_TYPES | DETAILS.keys()
 
 
 class Summary:
@@ -30,7 +31,7 @@ class Summary:
 
     __slots__ = (
         "count", "sources", "stages", "channels", "path", "contacts", "orders", "queue_wait_ms", "contact_wait_ms",
-        "_waits", "_basket", "_returned", "_resolved",
+        "transfers", "lookups", "own_channels", "_waits", "_basket", "_returned", "_resolved",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -43,6 +44,10 @@ class Summary:
         self.orders = 0
         self.queue_wait_ms = NO_WAIT_MS
         self.contact_wait_ms = NO_WAIT_MS
+        self.transfers = 0
+        self.lookups = 0
+        # Channels in which the customer did something.
+        self.own_channels: list[str] = []
         self._waits: dict[tuple[str | None, ...], int] = {}
         self._basket = False
         self._returned = False
@@ -50,7 +55,7 @@ class Summary:
 
     def extend(self, touches: Sequence[Touch]) -> None:
         """Count touches that come after all others in order. Linear in their number."""
-        sources, stages, channels = self.sources, self.stages, self.channels
+        sources, stages, channels, own_channels = self.sources, self.stages, self.channels, self.own_channels
         kinds = [touch.type for touch in touches]
         self.path += kinds[: max(MAX_PATH - self.count, 0)]
         self.count += len(kinds)
@@ -63,6 +68,8 @@ class Summary:
             channel = touch.channel or source
             if channel not in channels:
                 channels.append(channel)
+            if channel not in own_channels and source != "messaging":
+                own_channels.append(channel)
             if kind in _NOTABLE:
                 self._note(touch)
 
@@ -96,6 +103,10 @@ class Summary:
         elif kind == "service_started":
             waited = self._end_wait(touch.store_id, (touch.details or {}).get("queue"), touch=touch)
             self.queue_wait_ms = max(self.queue_wait_ms, waited)
+        elif kind == "contact_transferred":
+            self.transfers += 1
+        elif kind == "order_status_viewed":
+            self.lookups += 1
         elif kind in ("complaint_opened", "complaint_resolved"):
             self._resolved = kind == "complaint_resolved"
 

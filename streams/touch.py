@@ -21,9 +21,11 @@ DETAILS: dict[str, tuple[str, ...]] = {
     "callback_promised": ("contact_id", "due_at"),
     "callback_made": ("contact_id",),
     "order_placed": ("promised_by",),
-    "delivery_promised": ("promised_by",),
+    "delivery_promised": ("promised_by", "parcels"),
     "delivery_delayed": ("promised_by",),
-    "delivered": (),
+    "dispatched": ("parcels",),
+    "out_for_delivery": (),
+    "delivered": ("parcel_id", "parcels"),
     "picked_up": (),
     "parcel_returned": (),
     "returned": (),
@@ -34,8 +36,13 @@ DETAILS: dict[str, tuple[str, ...]] = {
     "hold_expired": ("sku",),
     "complaint_opened": ("topic",),
     "complaint_resolved": (),
+    "back_in_stock_requested": ("sku", "store_id"),
+    "notification_sent": ("topic", "sku"),
 }
-"""Types that waits, promises and rules look at ("signals"), with the properties they need. Moments become epoch ms."""
+"""Types that promises and journeys look at ("signals"), with the properties they need. Moments become epoch ms.
+
+The rules that are loaded add theirs: see `streams.friction.plan`.
+"""
 
 
 class Touch(msgspec.Struct, array_like=True, gc=False):

@@ -22,15 +22,24 @@ from prometheus_client.process_collector import ProcessCollector
 from schemas.errors import JourneysError, Misconfigured
 from schemas.moments import format_epoch_ms
 from schemas.settings import Settings
+from schemas.topics import FACTS
 from sinks.writer import ClickHouseWriter
 from streams.app import WorkerApp, create_app
 from streams.clock import EndOffsets, read_clock_ms
 from streams.configuration import Configuration
 from streams.connections import Connections
+from streams.fact_feed import FactFeed
+from streams.fact_rows import PARTITION as FACTS_PARTITION
+from streams.facts import FactBook
 from streams.metrics import Metrics
 from streams.outbox import Outbox
 from streams.pipeline import STOP_SECONDS, TICK_SECONDS, TOPICS, Pipeline
-from streams.rules.loading import load_rules
+from streams.records import Refusal
+from streams.rhythm import Guard
+from streams.rule_watch import RuleWatch
+from streams.rules.loading import directories
+from streams.score_file import load_weights
+from streams.surroundings import Surroundings
 
 CANNOT_GO_ON = 70
 YOUNG_OBJECTS = 1_000_000
@@ -113,12 +122,15 @@ class Runner:
 
     def __init__(self, app: WorkerApp, settings: Settings, connections: Connections, metrics: Metrics) -> None:
         self.app = app
-        self.outbox = Outbox(connections.kafka_servers, connections.aiokafka_options)
-        self.ends = EndOffsets(connections.kafka_servers, connections.aiokafka_options, metrics)
-        self.pipeline = Pipeline(
-            settings, Configuration.of(settings, load_rules()), app, ClickHouseWriter(connections.clickhouse_options),
-            self.outbox, self.ends, metrics, fail_stop,
-        )  # fmt: skip
+        servers, options = connections.kafka_servers, connections.aiokafka_options
+        writer = ClickHouseWriter(connections.clickhouse_options)
+        rules = RuleWatch(directories(settings.rules_dir))
+        configuration = Configuration.of(settings, rules.plan, load_weights())
+        self.outbox = Outbox(servers, options)
+        self.ends = EndOffsets(servers, options, metrics)
+        self.pipeline = Pipeline(settings, configuration, app, writer, self.outbox, self.ends, metrics, fail_stop)
+        self.surroundings = Surroundings(rules, FactBook(), Guard(), self.pipeline, self.outbox, writer, metrics)
+        self.facts = FactFeed(servers, options, configuration.door, self.surroundings.take_facts, self._refuse_fact)
         self._tasks: list[asyncio.Task[None]] = []
 
     def wire(self) -> None:
@@ -139,9 +151,11 @@ class Runner:
         try:
             await self.outbox.start()
             await self.ends.start()
+            await self.surroundings.recall_facts()
         except KafkaConnectionError as error:
             fail_stop(Misconfigured(f"cannot reach Kafka: {error}"))
-        for job in (self.pipeline.flush_when_due, self._tick, self._refresh, self._sweep):
+        jobs = (self.pipeline.flush_when_due, self._tick, self._refresh, self._sweep, self.facts.run)
+        for job in (*jobs, self.surroundings.watch_rules, self.surroundings.watch_sources):
             self._tasks.append(asyncio.create_task(_guarded(job)))
 
     async def _read(self, stream: Any) -> None:
@@ -151,6 +165,9 @@ class Runner:
                 await self.pipeline.take(message.topic, message.partition, message.generation_id, message.value)
 
         await _guarded(read)
+
+    async def _refuse_fact(self, refusal: Refusal) -> None:
+        await self.pipeline.refuse(FACTS, FACTS_PARTITION, refusal)
 
     async def _tick(self) -> None:
         while True:
@@ -177,9 +194,11 @@ class Runner:
         await self.pipeline.revoke()
 
     async def _stopping(self, app: Any, **_: Any) -> None:
+        await self.surroundings.state_sources(closing=True)
         await self.pipeline.revoke(STOP_SECONDS)
         for task in self._tasks:
             task.cancel()
+        self.surroundings.close()
         self.pipeline.close()
         await self.ends.stop()
         await self.outbox.stop()

@@ -1,6 +1,7 @@
-"""Friction detection: a function of (signals, promises, now) to a set of findings."""
+"""Detection: a function of (touches, promises, facts, time) to a set of findings."""
 
-from streams.friction.engine import Detection, detect
 from streams.friction.finding import Finding
+from streams.friction.plan import Plan
+from streams.friction.watch import Changes, Circumstances, History, Watch
 
-__all__ = ["Detection", "Finding", "detect"]
+__all__ = ["Changes", "Circumstances", "Finding", "History", "Plan", "Watch"]

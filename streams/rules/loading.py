@@ -1,49 +1,177 @@
-"""Reading rule files. The only part of the rules that touches the disk."""
+"""Reading rule files and calendars. The only part of the rules that touches the disk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import yaml
-from pydantic import ValidationError
 
 from schemas.errors import Misconfigured
+from schemas.hints import did_you_mean
+from schemas.yaml_files import parse_yaml
+from streams.rules.calendars import Calendar, parse_calendars
 from streams.rules.model import Rule
+from streams.rules.patterns import Part
 
 SHIPPED = Path(__file__).parent
+CALENDARS = "calendars.yaml"
+SUFFIXES = (".yaml", ".yml")
+_A_RULE = "a rule file has `id:`, `version:`, `severity:`, its texts and one of wait, repeat, deadline, sequence, …"
 
 
-def parse_rule(text: str, name: str) -> Rule:
-    """One rule from YAML text. Raises Misconfigured with one line: file, place, what is wrong."""
-    try:
-        return Rule.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise Misconfigured(f"{name}: no valid YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise Misconfigured(f"{name}: {place}: {first['msg'].removeprefix('Value error, ')}") from error
+class SwitchedOff(Part):
+    """A file that says no more than that a rule is off."""
+
+    id: str
+    enabled: Literal[False]
+
+
+@dataclass(frozen=True)
+class RuleFile:
+    """One rule, the file that it comes from, and the file whose rule of the same id it takes the place of."""
+
+    rule: Rule
+    path: Path
+    replaces: Path | None = None
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """The rules that are on, by id, with the calendars that they may name.
+
+    `digest` changes when a rule or a file of calendars does; a comment in a rule file changes nothing.
+    """
+
+    rules: tuple[Rule, ...]
+    calendars: Mapping[str, Calendar]
+    digest: str
+
+
+def directories(own: Path | None) -> tuple[Path, ...]:
+    """Where rules are read from: the shipped ones, then the user's own (setting `rules_dir`)."""
+    return (SHIPPED,) if own is None else (SHIPPED, own)
 
 
 def load_rules(directories: Iterable[Path] = (SHIPPED,)) -> tuple[Rule, ...]:
-    """All rules of the directories, by id. Raises Misconfigured for a bad file or an id that is there twice."""
-    rules: dict[str, Rule] = {}
-    for directory in directories:
-        if not directory.is_dir():
-            raise Misconfigured(f"{directory} is no directory of rule files")
-        for path in sorted(directory.glob("*.yaml")):
-            rule = _read_rule(path)
-            if rule.id in rules:
-                raise Misconfigured(f"{path.name}: rule {rule.id!r} is defined twice; give one of them another id")
-            rules[rule.id] = rule
-    return tuple(rules[name] for name in sorted(rules))
+    """The rules of `load_rule_set`."""
+    return load_rule_set(directories).rules
 
 
-def _read_rule(path: Path) -> Rule:
+def load_rule_set(directories: Iterable[Path] = (SHIPPED,)) -> RuleSet:
+    """All rules that are on. A later directory's rule or calendar takes the place of an earlier one of the same name.
+
+    Raises Misconfigured: one line with file, place, what is wrong and how it is mended.
+    """
+    kept = tuple(directories)
+    rules = tuple(found.rule for found in read_rule_files(kept) if found.rule.enabled)
+    texts = [read_text(path) for path in _calendar_files(kept)]
+    hashed = hashlib.sha256()
+    for text in (*(rule.model_dump_json() for rule in rules), *texts):
+        hashed.update(text.encode() + b"\0")
+    return RuleSet(rules, read_calendars(kept), hashed.hexdigest())
+
+
+def read_rule_files(directories: Iterable[Path]) -> tuple[RuleFile, ...]:
+    """All rules of the directories, by id, also those that are off. Raises Misconfigured as `load_rule_set` does."""
+    kept = tuple(directories)
+    calendars = read_calendars(kept)
+    found: dict[str, RuleFile] = {}
+    for directory in kept:
+        here: dict[str, RuleFile] = {}
+        for path in rule_paths(directory):
+            file = read_rule_file(path, found)
+            check_rule_file(file, here, calendars)
+            here[file.rule.id] = file
+        found |= here
+    return tuple(found[name] for name in sorted(found))
+
+
+def rule_paths(directory: Path) -> list[Path]:
+    """The rule files of a directory. Raises Misconfigured where it is none."""
+    if not directory.is_dir():
+        raise Misconfigured(f"{directory} is no directory of rule files")
+    return [path for path in _yaml_files(directory) if path.stem != Path(CALENDARS).stem]
+
+
+def scenario_paths(directory: Path) -> list[Path]:
+    """The scenario files that belong to a directory of rules."""
+    return _yaml_files(directory / "scenarios")
+
+
+def _yaml_files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.glob("*") if path.suffix in SUFFIXES) if directory.is_dir() else []
+
+
+def parse_rule(text: str, name: str) -> Rule:
+    """One rule from YAML text. Raises Misconfigured with one line: file, line, place, what is wrong."""
+    return parse_yaml(text, name, Rule, _A_RULE)
+
+
+def read_rule_file(path: Path, earlier: Mapping[str, RuleFile]) -> RuleFile:
+    """What one file makes of the rules of earlier directories. Raises Misconfigured."""
+    text = read_text(path)
+    if not _is_switch(text):
+        rule = parse_rule(text, str(path))
+        replaced = earlier.get(rule.id)
+        return RuleFile(rule, path, replaced.path if replaced is not None else None)
+    name = parse_yaml(text, str(path), SwitchedOff, _A_RULE).id
+    if name not in earlier:
+        hint = did_you_mean(name, earlier) or f"known are {', '.join(sorted(earlier)) or 'none'}"
+        raise Misconfigured(f"{path}: id: there is no rule {name!r} to switch off; {hint}")
+    former = earlier[name]
+    return replace(former, rule=former.rule.model_copy(update={"enabled": False}), path=path, replaces=former.path)
+
+
+def _is_switch(text: str) -> bool:
+    if "enabled" not in text:
+        return False
     try:
-        return parse_rule(path.read_bytes().decode("utf-8"), path.name)
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.keys() == {"id", "enabled"}
+
+
+def read_calendars(directories: Iterable[Path]) -> dict[str, Calendar]:
+    """The calendars of all directories, by name. Raises Misconfigured."""
+    found: dict[str, Calendar] = {}
+    for path in _calendar_files(directories):
+        found |= parse_calendars(read_text(path), str(path))
+    return found
+
+
+def _calendar_files(directories: Iterable[Path]) -> list[Path]:
+    return [path for each in directories for path in calendar_paths(each)]
+
+
+def calendar_paths(directory: Path) -> list[Path]:
+    """The file of calendars of a directory, where it has one."""
+    return [path for path in _yaml_files(directory) if path.stem == Path(CALENDARS).stem]
+
+
+def check_rule_file(file: RuleFile, beside: Mapping[str, RuleFile], calendars: Mapping[str, Calendar]) -> None:
+    """Raise Misconfigured where another file of its directory has its id, or its calendar is not there."""
+    name, calendar = file.rule.id, file.rule.calendar
+    if name in beside:
+        raise Misconfigured(f"{file.path}: rule {name!r} stands in {beside[name].path.name} too; give one another id")
+    if calendar is None or calendar in calendars:
+        return
+    lines = enumerate(read_text(file.path).splitlines(), 1)
+    line = next((number for number, text in lines if text.startswith("calendar:")), 1)
+    known = f"known are {', '.join(sorted(calendars)) or f'none: write them into {CALENDARS}'}"
+    mend = " ".join(filter(None, (did_you_mean(calendar, calendars), known)))
+    raise Misconfigured(f"{file.path}:{line}: calendar: there is no calendar {calendar!r}; {mend}")
+
+
+def read_text(path: Path) -> str:
+    """A file's text. Raises Misconfigured."""
+    try:
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Misconfigured(f"{path.name}: no valid YAML: byte {error.start} is not UTF-8") from error
+        raise Misconfigured(f"{path}: not YAML: byte {error.start} is not UTF-8") from error
     except OSError as error:
-        raise Misconfigured(f"{path.name}: cannot be read: {error.strerror}") from error
+        raise Misconfigured(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,49 +1,37 @@
-"""What a rule file may say. Unknown keys, bad durations and unknown types are refused with one line."""
+"""What a rule file may say. Unknown keys, bad durations, unknown types and properties are refused with one line."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from schemas.catalogue import BY_NAME
-from schemas.durations import Duration
+from schemas.catalogue import BY_NAME, Source
+from schemas.durations import to_milliseconds
 from schemas.episode import Severity
-from streams.promises import KINDS
-from streams.touch import DETAILS
+from streams.rules.patterns import NO_SPAN, Part, Pattern, PatternLike, Span
+from streams.rules.primitives import Deadline, Mismatch, Repeat, Threshold, Wait
+from streams.rules.readers import match
+from streams.rules.sequence import Sequence
+from streams.touch import Touch
 
-Primitive = Literal["wait", "repeat", "deadline"]
-Span = Annotated[Duration, Field(ge=timedelta(milliseconds=1))]
-PLACEHOLDERS = ("actual", "threshold", "place", "promised", "still_en", "still_he")
+Kind = Literal["friction", "delight", "opportunity"]
+Primitive = Wait | Repeat | Deadline | Sequence | Threshold | Mismatch
+PRIMITIVES = ("wait", "repeat", "deadline", "sequence", "threshold", "mismatch")
+PLACEHOLDERS = ("actual", "threshold", "window", "place", "promised", "still_en", "still_he")
 """What a reason's templates may name."""
-FIELDS = frozenset({"channel", "order_id", "case_id", "store_id", "agent_id"})
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+FOREVER_MS = 2**62
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _check_type(name: str) -> str:
-    if name not in BY_NAME:
-        raise ValueError(f"the catalogue has no touchpoint type {name!r}")
-    if name not in DETAILS:
-        raise ValueError(f"type {name!r} is not kept for rules; add it to streams.touch.DETAILS")
-    return name
-
-
-def _check_name(name: str) -> str:
-    if name not in FIELDS.union(*DETAILS.values()):
-        raise ValueError(f"{name!r} is neither a field nor a property that is kept for rules")
-    return name
-
-
-class Texts(_Part):
+class Texts(Part):
     """One text in each language that is shipped."""
 
-    en: str = Field(min_length=1)
-    he: str = Field(min_length=1)
+    en: Annotated[str, Field(min_length=1)]
+    he: Annotated[str, Field(min_length=1)]
 
 
 class Templates(Texts):
@@ -60,105 +48,180 @@ class Templates(Texts):
         return template
 
 
-class WaitCase(_Part):
-    """`begins` until one of `ends`, on the same `match` fields, takes longer than `longer_than`."""
+class Escalation(Part):
+    """What makes an episode graver: how long it is open, or how much was counted."""
 
-    begins: str
-    ends: tuple[str, ...] = Field(min_length=1)
-    match: tuple[str, ...] = Field(min_length=1)
-    longer_than: Span
-    channels: tuple[str, ...] = ()
-    give_up_after: Span = timedelta(hours=12)
-
-    _types = field_validator("begins")(_check_type)
-
-    @field_validator("ends")
-    @classmethod
-    def _check_ends(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_check_type(name) for name in names)
-
-    @field_validator("match")
-    @classmethod
-    def _check_match(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_check_name(name) for name in names)
+    to: Severity
+    after: Span | None = None
+    count: Annotated[int, Field(ge=2)] | None = None
 
     @model_validator(mode="after")
-    def _check_spans(self) -> WaitCase:
-        if self.longer_than >= self.give_up_after:
-            raise ValueError("longer_than must be shorter than give_up_after, or the rule never fires")
-        return self
-
-
-class Wait(_Part):
-    """A begins and B does not come in time; also while B has not come."""
-
-    cases: tuple[WaitCase, ...] = Field(min_length=1)
-
-
-class Repeat(_Part):
-    """`count` touchpoints of a type, each within `within` of the one before, about the same thing."""
-
-    type: str
-    count: int = Field(ge=2)
-    within: Span
-    same: tuple[str, ...] = Field(min_length=1)
-
-    _types = field_validator("type")(_check_type)
-
-    @field_validator("same")
-    @classmethod
-    def _check_same(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_check_name(name) for name in names)
-
-
-class Deadline(_Part):
-    """The time of a promise passes while it is still owed."""
-
-    promise: str
-
-    @field_validator("promise")
-    @classmethod
-    def _check_promise(cls, name: str) -> str:
-        if name not in {kind.name for kind in KINDS}:
-            raise ValueError(f"there is no promise kind {name!r}; known: {', '.join(kind.name for kind in KINDS)}")
-        return name
-
-
-class Rule(_Part):
-    """One friction rule."""
-
-    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,40}$")]
-    version: int = Field(ge=1)
-    severity: Severity
-    primitive: Primitive
-    title: Texts
-    reason: Templates
-    advice: Texts
-    wait: Wait | None = None
-    repeat: Repeat | None = None
-    deadline: Deadline | None = None
-
-    @model_validator(mode="after")
-    def _check_parameters(self) -> Rule:
-        for name in ("wait", "repeat", "deadline"):
-            if (getattr(self, name) is not None) != (name == self.primitive):
-                raise ValueError(
-                    f"primitive is {self.primitive!r}: give the key {self.primitive!r} and no other primitive"
-                )
+    def _check(self) -> Escalation:
+        if (self.after is None) == (self.count is None):
+            raise ValueError("give exactly one of after and count")
         return self
 
     @cached_property
-    def triggers(self) -> frozenset[str]:
-        """The types without which it finds nothing; empty for a rule about promises."""
+    def after_ms(self) -> int:
+        return to_milliseconds(self.after or NO_SPAN)
+
+
+class Scope(Part):
+    """Where a rule looks, by the touchpoint with which a problem begins; nothing named: everywhere."""
+
+    sources: tuple[Source, ...] = ()
+    channels: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+
+
+class Resolution(Part):
+    """What ends an episode: such a touchpoint about the same thing, or so long after it opened."""
+
+    on: PatternLike | None = None
+    after: Span | None = None
+
+    @cached_property
+    def after_ms(self) -> int | None:
+        return None if self.after is None else to_milliseconds(self.after)
+
+    @cached_property
+    def is_end(self) -> Callable[[Touch], bool]:
+        """Tells whether a touch ends an episode."""
+        return match(self.on)
+
+
+class Rule(Part):
+    """One rule: exactly one primitive, and what is said of its episodes."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,40}$")]
+    version: Annotated[int, Field(ge=1, le=65_535)]
+    kind: Kind = "friction"
+    severity: Severity
+    escalate: tuple[Escalation, ...] = ()
+    enabled: bool = True
+    title: Texts
+    meaning: Texts
+    why: Annotated[str, Field(min_length=1)]
+    reason: Templates
+    advice: Texts
+    scope: Scope = Scope()
+    calendar: str | None = None
+    cooldown: Span | None = None
+    resolve: Resolution = Resolution()
+    needs: tuple[Source, ...] | None = None
+    wait: Wait | None = None
+    repeat: Repeat | None = None
+    deadline: Deadline | None = None
+    sequence: Sequence | None = None
+    threshold: Threshold | None = None
+    mismatch: Mismatch | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Rule:
+        given = [name for name in PRIMITIVES if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"give exactly one of {', '.join(PRIMITIVES)}; found {found}")
+        if self.calendar is not None and given[0] not in ("wait", "sequence", "deadline"):
+            raise ValueError(f"`calendar` goes with wait, sequence and deadline; {given[0]} counts no time")
+        if self.resolve.on is not None and given[0] not in ("repeat", "sequence"):
+            raise ValueError(f"`resolve.on` goes with repeat and sequence, not with {given[0]}")
+        self._check_escalation(given[0])
+        return self
+
+    def _check_escalation(self, primitive: str) -> None:
+        for step in self.escalate:
+            if SEVERITIES.index(step.to) <= SEVERITIES.index(self.severity):
+                raise ValueError(f"`escalate` to {step.to} changes nothing: the severity is {self.severity} already")
+            if step.count is not None and primitive != "repeat":
+                raise ValueError(f"`escalate` by `count` goes with repeat; {primitive} counts nothing")
+
+    @cached_property
+    def primitive_name(self) -> str:
+        """Which of the six it is."""
+        return next(name for name in PRIMITIVES if getattr(self, name) is not None)
+
+    @cached_property
+    def primitive(self) -> Primitive:
+        """Its parameters."""
+        found: Primitive = getattr(self, self.primitive_name)
+        return found
+
+    @property
+    def is_sequel(self) -> bool:
+        """Whether it begins with episodes of other rules."""
+        return self.sequence is not None and self.sequence.first.episodes is not None
+
+    @cached_property
+    def cooldown_ms(self) -> int:
+        return to_milliseconds(self.cooldown or NO_SPAN)
+
+    @cached_property
+    def depends_on(self) -> frozenset[str]:
+        """The sources that must be alive for an absence to mean anything."""
+        if self.needs is not None:
+            return frozenset(self.needs)
+        return frozenset(BY_NAME[name].source for name in self.primitive.awaited)
+
+    @cached_property
+    def keeps(self) -> dict[str, frozenset[str]]:
+        """The types that it must see, with the properties that must be kept of each."""
+        found: dict[str, frozenset[str]] = {}
+        needs = [*self.primitive.needs()]
+        if self.resolve.on is not None:
+            needs.append((self.resolve.on, self._names))
+        for pattern, names in needs:
+            for type_name, wanted in pattern.needs().items():
+                if wanted or not self.is_sequel:
+                    found[type_name] = found.get(type_name, frozenset()) | wanted | frozenset(names)
+        return found
+
+    @property
+    def _names(self) -> tuple[str, ...]:
         if self.repeat is not None:
-            return frozenset({self.repeat.type})
-        return frozenset(case.begins for case in self.wait.cases) if self.wait is not None else frozenset()
+            return self.repeat.same
+        return self.sequence.match if self.sequence is not None else ()
 
     @property
     def lookback(self) -> timedelta:
         """How far before a touchpoint the rule looks; its evidence must be kept that long."""
-        if self.repeat is not None:
-            return self.repeat.within
-        if self.wait is not None:
-            return max(case.give_up_after for case in self.wait.cases)
-        return timedelta(0)
+        return max(self.primitive.lookback, self.cooldown or NO_SPAN)
+
+    def judge_severity(self, opened_ms: int, until_ms: int, actual: float) -> tuple[Severity, int]:
+        """How grave an episode is that is open until then, and the moment at which time alone makes it graver."""
+        severity, changes_ms = SEVERITIES.index(self.severity), FOREVER_MS
+        for step in self.escalate:
+            if step.count is not None:
+                reached = actual >= step.count
+            else:
+                reached = until_ms - opened_ms >= step.after_ms
+                if not reached:
+                    changes_ms = min(changes_ms, opened_ms + step.after_ms)
+            if reached:
+                severity = max(severity, SEVERITIES.index(step.to))
+        return SEVERITIES[severity], changes_ms
+
+
+def retired_rule(rule_id: str) -> Rule:
+    """What stands in for a rule that is no longer there, where an episode of it is named once more."""
+    texts = Texts(en=rule_id, he=rule_id)
+    return Rule(
+        id=rule_id, version=1, severity="info", title=texts, meaning=texts, why="-",
+        reason=Templates(en=rule_id, he=rule_id), advice=texts, threshold=Threshold(types=("page_viewed",)),
+    )  # fmt: skip
+
+
+__all__ = [
+    "FOREVER_MS",
+    "PLACEHOLDERS",
+    "PRIMITIVES",
+    "SEVERITIES",
+    "Kind",
+    "Pattern",
+    "Rule",
+    "Scope",
+    "Templates",
+    "Texts",
+    "retired_rule",
+]

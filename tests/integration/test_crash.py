@@ -24,6 +24,7 @@ from streams.assignment import adopt_orphans, find_orphans, take_over
 from streams.configuration import Configuration
 from streams.decoding import Decoder
 from streams.flushing import Flush, Patience, write_flush
+from streams.friction.plan import Plan
 from streams.partition import Partition
 from streams.rows import Rows
 from streams.rules.loading import load_rules
@@ -34,7 +35,7 @@ GROUP = "journeys"
 NOW_MS = 1_790_000_000_000
 MINUTE_MS = 60_000
 WRITTEN = (tables.TOUCHPOINTS, tables.JOURNEYS, tables.PROMISES, tables.ALERTS, tables.CUSTOMER_STATE)
-CONFIGURATION = Configuration.of(Settings(journey_gap=timedelta(minutes=30)), load_rules())
+CONFIGURATION = Configuration.of(Settings(journey_gap=timedelta(minutes=30)), Plan(load_rules()))
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import msgspec
 
 from schemas.catalogue import Source
+from schemas.fact import Fact, check_fact
 from schemas.topics import TOUCHPOINTS as TOPIC
 from sinks import tables
 from sinks.memory import MemoryWriter, Row
 from sinks.state_store import record_flush
 from sinks.tables import SEPARATOR, Table
 from streams.assignment import take_over
+from streams.episodes import Context
+from streams.facts import FactBook
 from streams.policy import Policy
 from streams.records import Arrival, DecodedChunk, Wire
 from streams.rows import Rows
@@ -26,42 +30,70 @@ Seen = tuple[str, Touch]
 """(customer key, touch)"""
 
 
-def to_arrival(offset: int, customer: str, touch: Touch) -> Arrival:
-    """What the decoder would hand over."""
+def to_arrival(offset: int, customer: str, touch: Touch, keeps: Mapping[str, Sequence[str]]) -> Arrival:
+    """What the decoder would hand over: a touch that remembers no more than the rules look at."""
     identifiers = dict([customer.split(":", 1)])
     source = cast(Source, touch.source)
     wire = Wire(touch.event_id, source, touch.type, "", identifiers, touch.order_id, touch.case_id)
     wire.store_id, wire.agent_id, wire.channel = touch.store_id, touch.agent_id, touch.channel
     wire.properties = msgspec.Raw(b"{}")
-    return Arrival(offset, customer, touch, wire)
+    kept = keeps.get(touch.type)
+    details = None if kept is None else {name: said for name, said in (touch.details or {}).items() if name in kept}
+    return Arrival(offset, customer, msgspec.structs.replace(touch, details=details), wire)
+
+
+def to_fact(touch: Touch) -> Fact:
+    """What the topic `facts` would hold."""
+    occurred_at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=touch.occurred_ms)
+    found = {"event_id": touch.event_id, "source": touch.source, "type": touch.type, "occurred_at": occurred_at}
+    return check_fact({**found, "properties": touch.details})
 
 
 class Life:
     """One worker after another at partition 0 of 1; what they write stays in `writer`.
 
-    `log` is the topic: records before `flushed` are committed.
+    `log` is the topic: records before `flushed` are committed. `facts` are told one after another.
     """
 
-    def __init__(self, policy: Policy, log: Sequence[Seen], hot_customers: int = 100) -> None:
+    def __init__(
+        self, policy: Policy, log: Sequence[Seen], hot_customers: int = 100, facts: Sequence[Touch] = ()
+    ) -> None:
         self.policy = policy
         self.log = log
+        self.facts = facts
+        self.told: Sequence[Touch] = ()
+        self.book = FactBook()
         self.hot_customers = hot_customers
         self.writer = MemoryWriter()
-        self.rules = {rule.id: rule for rule in policy.rules}
+        self.rules = policy.plan.rules
         self.flushed = 0
         self.start()
 
     def start(self) -> None:
-        """A new worker takes over and reads on from what was committed."""
+        """A new worker takes over and reads on from what was committed; it knows the facts that were told."""
         self.partition = take_over(self.writer, GROUP, 0, 1, self.policy, "worker", self.hot_customers)
+        self.partition.context = Context(self.book)
         self.position = self.flushed
 
     def process(self, records: int) -> None:
         """Take the next chunk."""
         chunk = self.log[self.position : self.position + records]
-        arrivals = [to_arrival(self.position + n, *seen) for n, seen in enumerate(chunk)]
+        keeps = self.policy.plan.keeps
+        arrivals = [to_arrival(self.position + n, *seen, keeps) for n, seen in enumerate(chunk)]
         self.position += len(chunk)
         self.partition.process(DecodedChunk(TOPIC, 0, self.position, arrivals))
+
+    @property
+    def processed(self) -> Sequence[Seen]:
+        """What was taken so far."""
+        return self.log[: self.position]
+
+    def learn(self, count: int) -> None:
+        """Be told the next facts."""
+        known = len(self.told)
+        self.told = self.facts[: known + count]
+        for fact in self.told[known:]:
+            self.partition.look_again(self.book.feed(to_fact(fact)))
 
     def flush(self, tables_written: int = 7) -> None:
         """Write what is unwritten. With fewer than 7 tables the worker is killed before the others are written."""
@@ -80,6 +112,7 @@ class Life:
         """Take all that is left, let time pass, write everything."""
         while self.position < len(self.log):
             self.process(3)
+        self.learn(len(self.facts))
         self.partition.advance(now_ms)
         while self.partition.is_unwritten:
             self.flush()
@@ -99,11 +132,19 @@ def blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
     return found
 
 
+Rowset = frozenset[tuple[object, ...]]
+
+
 def written(writer: MemoryWriter) -> Expected:
     """What the tables show, in the oracle's form. A journey's members are the touchpoints between its ends."""
     touchpoints = writer.latest(tables.TOUCHPOINTS)
-    return Expected(
-        frozenset(_journey(row, touchpoints) for row in writer.latest(tables.JOURNEYS)),
+    journeys = frozenset(_journey(row, touchpoints) for row in writer.latest(tables.JOURNEYS))
+    return Expected(journeys, *said(writer))
+
+
+def said(writer: MemoryWriter) -> tuple[Rowset, Rowset]:
+    """The promises and episodes that the tables show."""
+    return (
         frozenset(_promise(row) for row in writer.latest(tables.PROMISES)),
         frozenset(_episode(row) for row in writer.latest(tables.ALERTS) if row["status"] != "withdrawn"),
     )
@@ -127,17 +168,22 @@ def _journey(row: Row, touchpoints: Sequence[Row]) -> tuple[object, ...]:
         row["outcome"],
         promises,
         row["friction"],
+        row["delight"],
     )
 
 
 def _promise(row: Row) -> tuple[object, ...]:
-    return tuple(row[name] for name in tables.PROMISES.columns[:10])
+    return tuple(row[name] for name in tables.PROMISES.columns[:13])
+
+
+EPISODE = (
+    "customer_id", "episode_id", "journey_id", "rule", "kind", "severity", "status", "subject", "opened_at_ms",
+    "last_seen_at_ms", "resolved_at_ms", "threshold", "actual", "unit",
+)  # fmt: skip
 
 
 def _episode(row: Row) -> tuple[object, ...]:
-    names = ("customer_id", "episode_id", "journey_id", "rule", "status", "subject", "opened_at_ms", "last_seen_at_ms")
-    evidence = tuple(row["evidence_joined"].split(SEPARATOR))
-    return (*(row[name] for name in names), row["resolved_at_ms"], row["actual"], evidence)
+    return (*(row[name] for name in EPISODE), tuple(row["evidence_joined"].split(SEPARATOR)))
 
 
 @dataclass(frozen=True)
@@ -149,17 +195,21 @@ class Step:
     amount: int = 0
 
 
-def live(life: Life, steps: Sequence[Step], now_ms: int) -> Expected:
-    """Go through the steps, then to the end; returns what the tables show."""
+def live(life: Life, steps: Sequence[Step], now_ms: int, check: Callable[[], None] = lambda: None) -> Expected:
+    """Go through the steps, then to the end; returns what the tables show. `check` is called after each flush."""
     for step in steps:
         life.process(step.records)
         if step.then == "flush":
+            life.partition.advance(0)
             life.flush()
+            check()
         elif step.then == "die":
             life.start()
         elif step.then == "die while writing":
             life.flush(step.amount)
         elif step.then == "pass":
             life.partition.advance(life.partition.time_ms + step.amount)
+        elif step.then == "learn":
+            life.learn(step.amount)
     life.finish(max(now_ms, life.partition.time_ms))
     return written(life.writer)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import strategies as st
 
 from streams.policy import Policy
-from streams.rules.loading import load_rules
-from streams.rules.model import Rule, Wait
 from streams.stitching import StitchingRules
 from streams.touch import Touch
 from tests.streams.lives import Seen, Step
-from tests.streams.oracle import HOUR_MS, Limits
+from tests.streams.oracle import HOUR_MS, Expected, Limits, expect
+from tests.streams.scene_rules import CALENDARS, PLAN, RULES
 
 START_MS = 1_700_000_000_000 // HOUR_MS * HOUR_MS
 GAP_HOURS, MAX_GAP_HOURS = 8, 20
-SUBJECTS = ("O-1", "O-2")
 CUSTOMERS = ("customer_id:A", "customer_id:B")
 
 
@@ -26,81 +24,167 @@ def at(hours: float, plus_ms: int = 0) -> int:
     return START_MS + int(hours * HOUR_MS) + plus_ms
 
 
-def small_rules() -> tuple[Rule, ...]:
-    """The shipped rules, with windows of hours, so that every boundary is on the grid."""
-    found: list[Rule] = []
-    for rule in load_rules():
-        if rule.wait is not None:
-            spans = {"longer_than": timedelta(hours=2), "give_up_after": timedelta(hours=6)}
-            wait = Wait(cases=tuple(case.model_copy(update=spans) for case in rule.wait.cases))
-            found.append(rule.model_copy(update={"wait": wait}))
-        elif rule.repeat is not None:
-            repeat = rule.repeat.model_copy(update={"within": timedelta(hours=10)})
-            found.append(rule.model_copy(update={"repeat": repeat}))
-        else:
-            found.append(rule)
-    return tuple(found)
-
-
-RULES = small_rules()
-
-
 def policy(lateness_hours: int, hold_open: bool = True) -> Policy:
     gaps = GAP_HOURS * HOUR_MS, MAX_GAP_HOURS * HOUR_MS
-    return Policy(StitchingRules(*gaps, lateness_hours * HOUR_MS, hold_open), RULES, snapshot_touches=2)
+    return Policy(StitchingRules(*gaps, lateness_hours * HOUR_MS, hold_open), PLAN, snapshot_touches=2)
 
 
 def limits(hold_open: bool = True) -> Limits:
     return Limits(GAP_HOURS * HOUR_MS, MAX_GAP_HOURS * HOUR_MS, hold_open)
 
 
-DUE = {"order_placed", "delivery_promised", "delivery_delayed", "callback_promised", "refund_promised", "hold_created"}
-TYPES = (
-    "page_viewed", "queue_joined", "service_started", "contact_started", "contact_answered", "contact_ended",
-    "order_placed", "delivery_delayed", "delivered", "delivery_promised", "parcel_returned", "hold_created",
-    "hold_collected", "callback_promised", "callback_made", "refund_promised", "refund_issued", "complaint_resolved",
-)  # fmt: skip
-WITHOUT_PROMISES = (*TYPES[:6], "complaint_resolved", "cart_updated", "purchased")
-THEMES = (
-    TYPES,
-    ("page_viewed", "hold_created", "hold_created", "hold_collected"),
-    ("page_viewed", "order_placed", "delivery_delayed", "delivery_promised", "delivered", "parcel_returned"),
-    ("queue_joined", "service_started"),
-    ("contact_started", "contact_answered", "contact_ended", "callback_promised", "callback_made"),
-    ("contact_started", "page_viewed"),
+def expected(seen: Iterable[Seen], now_ms: int, told: Iterable[Touch] = (), hold_open: bool = True) -> Expected:
+    """What the oracle says under the rules of these scenes."""
+    return expect(seen, limits(hold_open), RULES, now_ms, told, CALENDARS)
+
+
+WANDERS = ("page_viewed", "cart_updated", "gift_given", "visit_started", "order_placed")
+CALLS = ("contact_started", "contact_started", "contact_answered", "contact_ended", "contact_abandoned")
+TELLS = ("notification_sent topic=delay", "notification_sent topic=ready")
+BOUGHT = ("order_placed", "purchased")
+THEMES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "orders": (
+        ("order_placed", "delivery_delayed", "delivery_promised", "delivered", "parcel_returned", "page_viewed"),
+        ("order_placed", "delivery_delayed", "delivered", "picked_up", "contact_started", "order_status_viewed"),
+        ("delivery_delayed", "delivery_delayed", "contact_started", "delivered", *TELLS),
+        ("order_placed", "delivery_promised", "delivery_failed", "delivery_delayed", "delivered", "delivered"),
+        ("delivery_promised", "dispatched", "out_for_delivery", "delivered", "delivered", "delivered"),
+        ("dispatched", "dispatched", "out_for_delivery", "delivery_failed", "order_status_viewed", "delivery_delayed"),
+        ("delivery_failed", "delivery_failed", "delivery_failed", "delivered", "picked_up", "page_viewed"),
+        ("order_status_viewed", "order_status_viewed", "contact_started topic=delivery", "delivered", *TELLS),
+    ),
+    "waits": (
+        ("queue_joined", "queue_joined", "service_started", *WANDERS),
+        ("queue_joined", "service_started", "cart_updated", "checkout_started", "payment_failed", *BOUGHT),
+        ("queue_joined", "contact_started channel=phone", "visit_started", "searched", "gift_given"),
+        ("contact_started channel=phone", "contact_started channel=chat", *CALLS[2:], "cart_updated"),
+    ),
+    "contacts": (
+        (*CALLS, "callback_promised", "callback_made"),
+        (*CALLS, *WANDERS),
+        ("contact_answered", "contact_answered", "contact_transferred", "contact_transferred", "contact_ended"),
+        ("contact_answered by=bot", "contact_answered", "contact_ended", "contact_ended", "contact_abandoned"),
+        ("contact_started", "contact_started", "contact_ended resolved=true", "page_viewed"),
+        ("contact_started segment=gold", "contact_started", "callback_made", "contact_ended", "gift_given"),
+        ("contact_started", "contact_started topic=delivery", "contact_started topic=delivery channel=email"),
+    ),
+    "opinions": (
+        ("payment_failed", "payment_failed", "payment_failed", "checkout_started", *BOUGHT),
+        ("survey_answered", "review_posted", "social_mention", "contact_answered", "callback_made", *WANDERS),
+        ("survey_answered metric=nps", "survey_answered metric=csat", "contact_answered", "gift_given"),
+        ("complaint_opened", "complaint_resolved", "refund_promised", "refund_issued", "page_viewed"),
+        ("callback_promised", "callback_made", "refund_promised", "refund_issued", "returned"),
+    ),
+    "stock": (
+        ("hold_created", "hold_created", "hold_collected", "hold_expired", "notification_sent topic=hold"),
+        ("back_in_stock_requested", "back_in_stock_requested", "notification_sent topic=restock", "page_viewed"),
+        ("back_in_stock_requested", "notification_sent topic=restock", "visit_started", "gift_given"),
+        ("stock_shown", "stock_shown", "stock_checked", "item_unavailable"),
+        ("stock_shown", "stock_checked", "cart_updated store_id=S", "hold_created", "item_unavailable"),
+        ("stock_shown in_stock=true", "item_unavailable", "visit_started", "cart_updated", "purchased"),
+    ),
+}
+"""Few types at a time, so that they meet; some with what they say."""
+TYPES = tuple(sorted({kind.split()[0] for themes in THEMES.values() for theme in themes for kind in theme}))
+THEMES["everything"] = (TYPES,)
+ALL_THEMES = tuple(theme for themes in THEMES.values() for theme in themes)
+
+SAID: dict[str, tuple[Any, ...]] = {
+    "contact_id": ("K-1", "K-2"),
+    "sku": ("P-1", "P-2"),
+    "order_id": ("O-1", "O-2", None),
+    "case_id": ("C-1", None, "C-2"),
+    "store_id": ("S", None, "T"),
+    "topic": ("delivery", "bill", None),
+    "by": ("human", "bot"),
+    "resolved": (False, True),
+    "in_stock": (True, False),
+    "queue": ("Q-1", "Q-2"),
+    "metric": ("nps", "csat", "ces"),
+    "score": (1, 2, 3, 6, 7, 9),
+    "rating": (2, 3, 4, 5),
+    "sentiment": ("positive", "negative"),
+    "segment": ("gold", None),
+    "parcel_id": ("p1", "p2", "p3", None),
+    "parcels": (None, 1, 2, 3),
+    "channel": ("phone", "chat", "email", None),
+    "agent_id": ("a", "b", "c", None),
+    "notified": ("delay", "ready", "restock", "hold", "offer"),
+}
+"""What properties and fields say; None: nothing."""
+NAMES = {"contact_id", "sku", "order_id", "case_id", "queue", "topic"}
+"""What tells one matter from another: in some worlds there is only one of each."""
+FIELDS = {"order_id", "case_id", "store_id", "agent_id", "channel"}
+CONTACT, PARCEL, STOCK = ("contact_id", "channel"), ("order_id", "parcels", "parcel_id"), ("sku", "in_stock")
+PROPERTIES: dict[str, tuple[str, ...]] = {
+    "queue_joined": ("queue", "store_id"), "service_started": ("queue", "store_id"), "visit_started": ("store_id",),
+    "contact_started": (*CONTACT, "topic", "order_id", "segment"), "contact_answered": (*CONTACT, "by", "agent_id"),
+    "contact_transferred": (*CONTACT, "agent_id"), "contact_ended": (*CONTACT, "resolved", "agent_id"),
+    "contact_abandoned": CONTACT, "callback_promised": CONTACT, "callback_made": CONTACT,
+    "order_placed": ("order_id",), "order_status_viewed": ("order_id",), "purchased": ("store_id",),
+    "delivery_promised": ("order_id", "parcels"), "delivery_delayed": ("order_id",), "delivery_failed": ("order_id",),
+    "dispatched": PARCEL, "out_for_delivery": ("order_id",), "delivered": PARCEL, "picked_up": ("order_id",),
+    "parcel_returned": ("order_id",), "returned": ("order_id",), "refund_promised": ("order_id",),
+    "refund_issued": ("order_id",), "hold_created": ("sku",), "hold_collected": ("sku",), "hold_expired": ("sku",),
+    "complaint_opened": ("case_id", "order_id", "topic"), "complaint_resolved": ("case_id", "order_id"),
+    "back_in_stock_requested": ("sku", "store_id"), "notification_sent": ("order_id", "sku"),
+    "stock_shown": (*STOCK, "store_id"), "stock_checked": (*STOCK, "store_id"), "item_unavailable": ("sku", "store_id"),
+    "cart_updated": ("sku", "store_id"), "survey_answered": ("metric", "score", "order_id"),
+    "review_posted": ("rating",), "social_mention": ("sentiment",), "gift_given": ("order_id",),
+}  # fmt: skip
+MAY_NOT_SAY = {"notification_sent", "hold_collected", "hold_expired"}
+OWN_STORE = {"stock_shown", "back_in_stock_requested"}
+"""Types that have `store_id` among their properties."""
+DUE = {
+    "order_placed": "promised_by", "delivery_promised": "promised_by", "delivery_delayed": "promised_by",
+    "callback_promised": "due_at", "refund_promised": "due_at", "hold_created": "expires_at",
+}  # fmt: skip
+
+
+WISHES = {"complaint_opened", "back_in_stock_requested"}
+WITHOUT_PROMISES = tuple(
+    theme for theme in ALL_THEMES if not WISHES.union(DUE).intersection(kind.split()[0] for kind in theme)
 )
-"""Few types at a time, so that they meet."""
-TIME_PROPERTY = {"hold_created": "expires_at", "callback_promised": "due_at", "refund_promised": "due_at"}
 
 
 @st.composite
-def touches(draw: st.DrawFn, event_id: str, span_hours: int = 48, types: tuple[str, ...] = TYPES) -> Touch:
+def touches(
+    draw: st.DrawFn, event_id: str, span_hours: int = 48, types: tuple[str, ...] = TYPES, one_matter: bool = False
+) -> Touch:
     """One touch with all that its type may say."""
-    kind = draw(st.sampled_from(types))
+    kind, *given = draw(st.sampled_from(types)).split()
     hours = draw(st.integers(0, span_hours))
-    moment, source = at(hours, draw(st.sampled_from((0, 0, 1)))), draw(st.sampled_from(("web", "store")))
-    touch = Touch(moment, source, event_id, kind, 0)
-    subject = draw(st.sampled_from(SUBJECTS))
-    details: dict[str, Any] | None = None
-    if kind.startswith(("contact", "callback")):
-        details = {"contact_id": subject}
-        touch.channel = "phone"
-        if kind == "contact_started":
-            details["topic"] = draw(st.sampled_from(("late", "broken")))
-            touch.order_id = draw(st.sampled_from((None, *SUBJECTS)))
-        elif kind == "contact_ended":
-            details["resolved"] = draw(st.booleans())
-    elif kind in ("queue_joined", "service_started"):
-        details, touch.store_id = {"queue": subject}, "S"
-    elif kind.startswith("hold"):
-        details = {"sku": subject}
-    elif kind not in ("page_viewed", "cart_updated", "purchased"):
-        details, touch.order_id = {}, draw(st.sampled_from((None, *SUBJECTS)))
-    if kind in DUE:
-        assert details is not None
-        details[TIME_PROPERTY.get(kind, "promised_by")] = at(hours + draw(st.integers(-2, 24)))
-    touch.details = details
-    return touch
+    moment, source = at(hours, draw(st.sampled_from((0, 0, 1, -1)))), draw(st.sampled_from(("web", "support")))
+    said: dict[str, Any] = {}
+    for name in PROPERTIES.get(kind, ()):
+        choices = SAID[name][:1] if one_matter and name in NAMES else SAID[name]
+        said[name] = draw(st.sampled_from(choices))
+    if kind == "notification_sent":
+        said["topic"] = draw(st.sampled_from(SAID["notified"]))
+    if kind in MAY_NOT_SAY and draw(st.booleans()):
+        said.pop("sku")
+    if kind in DUE and (kind != "order_placed" or draw(st.integers(0, 3))):
+        said[DUE[kind]] = at(hours + draw(st.integers(-2, 24)))
+    said |= {name: {"true": True, "false": False}.get(text, text) for name, text in (part.split("=") for part in given)}
+    fields = {name: said.pop(name, None) for name in FIELDS - ({"store_id"} if kind in OWN_STORE else set())}
+    return Touch(moment, source, event_id, kind, 0, **fields, details={n: v for n, v in said.items() if v is not None})
+
+
+@st.composite
+def facts(draw: st.DrawFn, span_hours: int = 48) -> list[Touch]:
+    """What is said of stock, as touches: what they say is in `details`."""
+    found: list[Touch] = []
+    sku = draw(st.sampled_from(SAID["sku"]))
+    span_hours = draw(st.sampled_from((span_hours // 6, span_hours)))
+    for number in range(draw(st.integers(0, 5))):
+        kind = draw(st.sampled_from(("restocked", "stock_level", "stock_level")))
+        moment = at(draw(st.integers(0, span_hours)), draw(st.sampled_from((0, 0, 1, -1))))
+        said = {"sku": sku, "store_id": draw(st.sampled_from(SAID["store_id"]))}
+        if kind == "stock_level":
+            said |= {"quantity": draw(st.sampled_from((0, 1, 0, 2))), "store_id": said["store_id"] or "S"}
+        details = {name: value for name, value in said.items() if value is not None}
+        found.append(Touch(moment, "store", f"f{number}", kind, number, details=details))
+    return found
 
 
 @st.composite
@@ -109,18 +193,22 @@ def worlds(
     max_events: int = 10,
     span_hours: int = 48,
     versions: bool = True,
-    themes: tuple[tuple[str, ...], ...] = THEMES,
+    themes: tuple[tuple[str, ...], ...] = ALL_THEMES,
 ) -> list[Seen]:
     """A set of touchpoints; with `versions`, some come again with other contents, received later or earlier."""
     seen: list[Seen] = []
     types = draw(st.sampled_from(themes))
+    # In a short time more of them meet; in a long one there are several journeys.
+    span_hours = draw(st.sampled_from((span_hours // 6, span_hours // 3, span_hours)))
+    one_matter = draw(st.booleans())
+    customers = CUSTOMERS[: draw(st.integers(1, 2))]
     for number in range(draw(st.integers(1, max_events))):
-        customer = draw(st.sampled_from(CUSTOMERS))
-        touch = draw(touches(f"e{number}", span_hours, types))
+        customer = draw(st.sampled_from(customers))
+        touch = draw(touches(f"e{number}", span_hours, types, one_matter))
         touch.received_ms = number
         seen.append((customer, touch))
         if versions and draw(st.integers(0, 7)) == 0:
-            other = draw(touches(f"e{number}", span_hours, types))
+            other = draw(touches(f"e{number}", span_hours, types, one_matter))
             other.source, other.received_ms = touch.source, draw(st.sampled_from((number + 100, number - 100)))
             seen.append((customer, other))
     return seen
@@ -138,6 +226,7 @@ STEPS = st.lists(
         st.builds(Step, st.integers(1, 4), st.sampled_from(("", "flush", "die"))),
         st.builds(Step, st.integers(0, 4), st.just("die while writing"), st.integers(0, 6)),
         st.builds(Step, st.integers(0, 4), st.just("pass"), st.sampled_from((1, HOUR_MS, 9 * HOUR_MS))),
+        st.builds(Step, st.integers(0, 4), st.just("learn"), st.integers(1, 3)),
     ),
     max_size=6,
 )

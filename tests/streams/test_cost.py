@@ -10,8 +10,7 @@ from streams.states import SEGMENT_TOUCHES
 from streams.stitching import Stitcher
 from streams.touch import Touch, order_key
 from tests.streams.lives import Life, Seen, written
-from tests.streams.oracle import expect
-from tests.streams.scenes import RULES, at, limits, policy, touch
+from tests.streams.scenes import at, expected, policy, touch
 
 TOUCHES, CHUNK = 10_000, 10
 TYPES = ("page_viewed", "product_viewed", "searched", "cart_updated", "contact_started", "contact_ended")
@@ -51,7 +50,7 @@ def life() -> Life:
 
 
 def test_the_journey_is_whole_and_right(life: Life) -> None:
-    assert written(life.writer) == expect(life.log, limits(), RULES, life.partition.time_ms)
+    assert written(life.writer) == expected(life.log, life.partition.time_ms)
 
 
 def test_a_flush_writes_a_bounded_state_however_long_the_journey(life: Life) -> None:

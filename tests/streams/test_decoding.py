@@ -215,12 +215,15 @@ def test_a_bad_record_costs_its_neighbours_nothing(raw: bytes | None) -> None:
     assert all(a.wire.event_id == f"e-{a.offset}" and a.touch.occurred_ms for a in chunk.arrivals if a.offset != 250)
 
 
-def test_details_that_no_model_names_are_kept_when_they_are_text() -> None:
-    held = example_touchpoint(BY_NAME["hold_collected"])
-    for sku, details in (("K-1", {"sku": "K-1"}), (["K-1"], {}), (None, {})):
+@pytest.mark.parametrize("type_name", ["page_viewed", "visit_started"])
+def test_details_that_no_model_names_are_kept_when_they_are_text(type_name: str) -> None:
+    viewed = example_touchpoint(BY_NAME[type_name])
+    decoder = Decoder(DOOR, {type_name: ("segment",)})
+    for segment, details in (("vip", {"segment": "vip"}), (["vip"], {}), (None, {})):
         for beside in ({}, {"colour": "blue"}):
-            raw = encode_touchpoint({**held, **beside, "properties": {"sku": sku}})
-            assert decode(Record(raw)).arrivals[0].touch.details == details
+            raw = encode_touchpoint({**viewed, **beside, "properties": {**viewed["properties"], "segment": segment}})
+            [arrival] = decoder.decode("touchpoints", 0, [Record(raw)], NOW_MS).arrivals
+            assert arrival.touch.details == details
 
 
 def test_replay_lifts_the_lower_bound_and_nothing_else() -> None:

@@ -8,16 +8,15 @@ from hypothesis import strategies as st
 
 from sinks import tables
 from tests.streams.lives import Life, Seen, Step, live, written
-from tests.streams.oracle import HOUR_MS, Expected, expect
+from tests.streams.oracle import HOUR_MS, Expected
 from tests.streams.scenes import (
+    ALL_THEMES,
     HOURS_AFTER,
-    RULES,
     STEPS,
-    THEMES,
     WITHOUT_PROMISES,
     at,
     deliveries,
-    limits,
+    expected,
     nearly_ordered,
     policy,
     touch,
@@ -37,18 +36,18 @@ def outcome_of(data: st.DataObject, world: list[Seen], hold_open: bool) -> tuple
     steps = [step for step in data.draw(STEPS, label="steps") if step.then != "pass"]
     hours = data.draw(HOURS_AFTER, label="hours after")
     found = live(life, steps, max(touch.occurred_ms for _, touch in world) + hours * HOUR_MS)
-    return found, expect(world, limits(hold_open), RULES, life.partition.time_ms)
+    return found, expected(world, life.partition.time_ms, (), hold_open)
 
 
-def few(themes: tuple[tuple[str, ...], ...] = THEMES) -> st.SearchStrategy[list[Seen]]:
+def few(themes: tuple[tuple[str, ...], ...] = ALL_THEMES) -> st.SearchStrategy[list[Seen]]:
     return worlds(max_events=8, span_hours=120, versions=False, themes=themes)
 
 
-@given(data=st.data(), world=few((WITHOUT_PROMISES,)))
+@given(data=st.data(), world=few(WITHOUT_PROMISES))
 @settings(max_examples=200, deadline=None)
 def test_disorder_within_the_allowed_lateness_never_shows(data: st.DataObject, world: list[Seen]) -> None:
-    found, expected = outcome_of(data, world, True)
-    assert found == expected
+    found, right = outcome_of(data, world, True)
+    assert found == right
 
 
 def stretches(results: Expected) -> set[tuple[object, ...]]:
@@ -64,9 +63,9 @@ def promises(results: Expected) -> set[tuple[object, ...]]:
 @given(data=st.data(), world=few())
 @settings(max_examples=200, deadline=None)
 def test_with_promises_too_journeys_are_the_same(data: st.DataObject, world: list[Seen]) -> None:
-    found, expected = outcome_of(data, world, True)
-    assert stretches(found) == stretches(expected)
-    assert promises(found) == promises(expected)
+    found, right = outcome_of(data, world, True)
+    assert stretches(found) == stretches(right)
+    assert promises(found) == promises(right)
 
 
 @given(world=few(), steps=STEPS, arrivals=st.data())

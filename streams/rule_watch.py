@@ -1,0 +1,58 @@
+"""Watching the rule files: a change that is whole is taken over while the worker runs, a broken one is told and not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from schemas.errors import Misconfigured
+from streams.friction.plan import Plan
+from streams.rules.loading import RuleSet, load_rule_set
+
+Signature = tuple[tuple[str, int, int], ...]
+
+
+class RuleWatch:
+    """The rule set in force. `fault` is one line when the files are broken; the set of before is then kept."""
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        """Raises Misconfigured when the files are broken already: there is no set of before."""
+        self._directories = tuple(directories)
+        self._signature = self._sign()
+        self.rule_set: RuleSet = load_rule_set(self._directories)
+        self.fault: str | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The rules made ready."""
+        return Plan(self.rule_set.rules, self.rule_set.calendars)
+
+    def reload(self) -> bool:
+        """Look at the files; returns whether other rules are in force now. Reads them only if they have changed."""
+        signature = self._sign()
+        if signature == self._signature:
+            return False
+        self._signature = signature
+        try:
+            found = load_rule_set(self._directories)
+        except Misconfigured as error:
+            self.fault = str(error)
+            return False
+        self.fault = None
+        if found.digest == self.rule_set.digest:
+            return False
+        self.rule_set = found
+        return True
+
+    def _sign(self) -> Signature:
+        """What tells that a file came, went or changed."""
+        found = [path for directory in self._directories for path in sorted(directory.glob("*.y*ml"))]
+        return tuple(_sign_file(path) for path in found)
+
+
+def _sign_file(path: Path) -> tuple[str, int, int]:
+    try:
+        state = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), state.st_mtime_ns, state.st_size
