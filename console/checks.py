@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from console.invocation import kafka_options, open_clickhouse
 from console.kafka_positions import read_positions
-from console.worker_files import fetch_page, find_workers
+from console.worker_files import WorkerLook, find_workers, look_at_worker
 from deploy.services import Services, clickhouse_client_options
 from producers.topics import check_topics
 from schemas.errors import JourneysError, Misconfigured, Terminal
@@ -126,6 +126,17 @@ def judge_lag(before: int, after: int, seconds: float) -> Finding:
     return Finding("lag", "warn", detail, "look into the worker's log; run more workers if this lasts")
 
 
+def judge_workers(workers: Sequence[WorkerLook]) -> Finding:
+    """Whether all workers of this machine answer."""
+    faults = [fault for worker in workers for fault in worker.faults]
+    if faults:
+        return Finding("workers", "fail", "; ".join(faults), "look into its log and start it again")
+    joining = sum(1 for worker in workers if not worker.has_joined)
+    rest = f", {joining} of them just joining" if joining else ""
+    partitions = sum(worker.partitions for worker in workers)
+    return Finding("workers", "ok", f"{len(workers)} on this machine, with {partitions} partitions{rest}")
+
+
 def _disk(settings: Settings) -> Finding:
     place = settings.data_dir.absolute()
     while not place.exists():
@@ -184,15 +195,11 @@ def _clock(settings: Settings, services: Services) -> Finding:
 
 
 def _workers(settings: Settings) -> Finding:
-    workers = find_workers(settings.data_dir)
-    silent = [worker for worker in workers if fetch_page(worker) is None]
-    if silent:
-        listed = ", ".join(f"{worker.pid} at {worker.metrics_url}" for worker in silent)
-        return Finding("workers", "fail", f"no answer from {listed}", "look into its log and start it again")
+    workers = [look_at_worker(worker) for worker in find_workers(settings.data_dir)]
     if not workers:
         verdict: Verdict = "warn" if settings.kafka else "fail"
         return Finding("workers", verdict, f"none on this machine ({settings.data_dir})", "run `journeys worker`")
-    return Finding("workers", "ok", f"{len(workers)} on this machine")
+    return judge_workers(workers)
 
 
 def _lag(settings: Settings, services: Services) -> Finding:

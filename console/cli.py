@@ -16,7 +16,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from pydantic import ValidationError
 
-from console.commands import demo, doctor, emit, migrate, replay, sql, status, up, worker
+from console.commands import alerts, demo, doctor, emit, migrate, replay, rules, sql, status, up, worker
 from console.invocation import Invocation
 from console.settings_view import describe_fault
 from schemas.errors import JourneysError
@@ -36,7 +36,7 @@ app = typer.Typer(
     epilog="First steps: [bold]journeys demo[/bold] shows everything with a simulated shop; "
     "[bold]journeys COMMAND --help[/bold] has examples.",
 )
-for module in (demo, up, status, doctor, worker, migrate, emit, replay, sql):
+for module in (demo, up, status, doctor, worker, migrate, emit, replay, sql, alerts, rules):
     module.register(app)
 
 
@@ -82,10 +82,13 @@ def main(arguments: list[str] | None = None) -> None:
     0 done, 1 failed or something was refused, 2 misused, 130 interrupted, 141 nobody reads the output (`| head`).
     """
     given = hoist_global_options(sys.argv[1:] if arguments is None else arguments)
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         _allow_any_text(stream)
+    # The library puts another file in the place of a broken standard output, which so must be known by another number.
+    output = os.dup(sys.stdout.fileno())
     try:
-        code = _run(given)
+        code = _run(given, output)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read us has seen enough. The flush at exit must not fail on the closed pipe again.
@@ -111,7 +114,7 @@ def hoist_global_options(arguments: list[str]) -> list[str]:
     return [*front, *rest]
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], output: int) -> int:
     debug = "--debug" in arguments
     try:
         result: Any = app(arguments, prog_name="journeys", standalone_mode=False)
@@ -120,9 +123,9 @@ def _run(arguments: list[str]) -> int:
         pipe = error.__context__
         if not isinstance(pipe, BrokenPipeError):
             raise
-        if is_unread(STDOUT):
+        if is_unread(output):
             raise pipe from None
-        _complain(explain(pipe)[0])
+        _complain(f"a server closed the connection: {explain(pipe)[0]}")
         return 1
     except (Exception, KeyboardInterrupt) as error:
         if debug and not isinstance(error, typer.TyperException):
@@ -170,6 +173,14 @@ def _complain(message: str) -> None:
     on_terminal = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     prefix = "\x1b[31mjourneys:\x1b[0m" if on_terminal else "journeys:"
     print(f"{prefix} {line}", file=sys.stderr)
+
+
+def _open_missing_streams() -> None:
+    """Let what goes to a stream that was closed before the start (`>&-`) be lost, and no file take its number."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
 def _allow_any_text(stream: TextIO) -> None:

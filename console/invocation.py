@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sys
@@ -88,10 +87,4 @@ def program() -> str:
 
 def make_console(*, stderr: bool = False) -> Console:
     """A console that colours on a terminal only and never guesses at words to colour."""
-    return _PipeConsole(stderr=stderr, highlight=False)
-
-
-class _PipeConsole(Console):
-    def on_broken_pipe(self) -> None:
-        # The library would end the process here; what a closed pipe means is decided in one place, for all output.
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    return Console(stderr=stderr, highlight=False)

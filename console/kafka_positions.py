@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +16,12 @@ from producers.emitters import explain, no_answer
 from producers.servers import find_fault
 from schemas.topics import TOPICS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
 
-GROUP_TOPICS = (TOUCHPOINTS, TOUCHPOINTS_REKEYED)
+READ = (TOUCHPOINTS, TOUCHPOINTS_REKEYED)
+"""The topics that the group reads."""
 TIMEOUT_MS = 5_000
+WAIT_MS = 100
+READ_SECONDS = 1.0
+MAX_BATCH_RECORDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -47,27 +53,50 @@ def read_positions(options: Mapping[str, Any], group: str) -> list[TopicPosition
     fault = find_fault(options)
     if fault is not None:
         raise no_answer(options, fault)
+    quiet = {"group_id": None, "enable_auto_commit": False, "metrics_enabled": False}
     try:
-        consumer = KafkaConsumer(**options, group_id=None, enable_auto_commit=False, metrics_enabled=False)
+        consumer = KafkaConsumer(**options, **quiet, fetch_max_wait_ms=WAIT_MS)
     except (KafkaError, OSError) as error:
         raise no_answer(options, explain(error)) from error
     try:
         committed = _read_committed(options, group)
-        return [_position(consumer, topic.name, committed) for topic in TOPICS]
+        numbers = {topic.name: consumer.partitions_for_topic(topic.name) or set() for topic in TOPICS}
+        ends = find_ends(consumer, [TopicPartition(name, each) for name, found in numbers.items() for each in found])
     except KafkaError as error:
         raise no_answer(options, explain(error)) from error
     finally:
         consumer.close(autocommit=False)
+    return [
+        make_position(topic.name, _of(topic.name, ends), _of(topic.name, committed) if topic.name in READ else None)
+        for topic in TOPICS
+    ]
 
 
-def _position(consumer: Any, name: str, committed: Mapping[Any, int]) -> TopicPosition:
-    partitions = consumer.partitions_for_topic(name) or set()
+def find_ends(consumer: Any, partitions: Sequence[Any], read_seconds: float = READ_SECONDS) -> dict[Any, int]:
+    """The end of each partition as one finds it who reads on from the end that the broker reports.
+
+    Some brokers report the place of the last batch's second record, so the last batch is read. What cannot be read
+    within `read_seconds` keeps the end that is reported.
+    """
     if not partitions:
-        return make_position(name, {})
-    found = consumer.end_offsets([TopicPartition(name, number) for number in partitions], timeout_ms=TIMEOUT_MS)
-    ends = {each.partition: offset for each, offset in found.items()}
-    ours = {each.partition: offset for each, offset in committed.items() if each.topic == name}
-    return make_position(name, ends, ours if name in GROUP_TOPICS else None)
+        return {}
+    ends: dict[Any, int] = consumer.end_offsets(partitions, timeout_ms=TIMEOUT_MS)
+    begins = consumer.beginning_offsets(partitions, timeout_ms=TIMEOUT_MS)
+    unread = {each for each in partitions if ends[each] > begins[each]}
+    consumer.assign(list(unread))
+    for each in unread:
+        consumer.seek(each, ends[each] - 1)
+    deadline = time.monotonic() + read_seconds
+    with suppress(KafkaError):
+        while unread and time.monotonic() < deadline:
+            for each in consumer.poll(timeout_ms=WAIT_MS, max_records=MAX_BATCH_RECORDS):
+                ends[each] = max(ends[each], consumer.position(each))
+                unread.discard(each)
+    return ends
+
+
+def _of(name: str, offsets: Mapping[Any, int]) -> dict[int, int]:
+    return {each.partition: offset for each, offset in offsets.items() if each.topic == name}
 
 
 def _read_committed(options: Mapping[str, Any], group: str) -> dict[Any, int]:

@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from console.invocation import kafka_options
-from console.worker_files import find_workers
+from console.worker_files import find_workers, look_at_worker
 from deploy.local.stack import LocalStack
 from deploy.local.supervisor import Process, ProcessSpec, RestartPolicy, State
 from deploy.services import Services, clickhouse_client_options, make_local_stack
@@ -67,6 +67,7 @@ class LocalRun:
         self._worker_count = workers
         self._stack = make_local_stack(settings, **(ports or {}))
         self._workers: list[Process] = []
+        self._joining: set[str] = set()
         self._restarts: dict[str, int] = {}
         self._settled_restarts = 0
         self.services: Services
@@ -112,7 +113,10 @@ class LocalRun:
             worker.start()
         for worker in self._workers:
             worker.wait_healthy(WORKER_POLICY.start_timeout_seconds + 10)
-        self._say(f"started {self._worker_count} worker{'s' if self._worker_count != 1 else ''}")
+        if self._workers:
+            each = "it is joining its" if self._worker_count == 1 else "they are joining their"
+            self._say(f"started {self._worker_count} worker{'s' if self._worker_count > 1 else ''}: {each} group")
+        self._joining = {worker.spec.name for worker in self._workers}
 
     def _make_worker(self, name: str, log_directory: Path) -> Process:
         spec = ProcessSpec(
@@ -133,13 +137,20 @@ class LocalRun:
             environment["JOURNEYS_IDENTIFIER_KEY"] = self.settings.identifier_key.get_secret_value()
         return environment
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether all workers had joined their group when they were last watched."""
+        return not self._joining
+
     def watch(self) -> None:
-        """Look at everything once. Raises `Terminal` when a part has been given up; speaks of restarts."""
+        """Look at everything once; say what was restarted and is ready. Raises `Terminal` when a part was given up."""
         for process in self._workers:
             status = process.status
-            self._tell_restart(status.name, status.restarts)
+            if self._tell_restart(status.name, status.restarts):
+                self._joining.add(status.name)
             if status.failure:
                 raise Terminal(status.failure)
+        self._look_for_ready()
         if self._stack is None:
             return
         for status in self._stack.status():
@@ -155,11 +166,21 @@ class LocalRun:
             self.watch()
             time.sleep(WATCH_INTERVAL_SECONDS)
 
-    def _tell_restart(self, name: str, restarts: int) -> None:
-        if restarts > self._restarts.get(name, 0):
-            self._restarts[name] = restarts
-            log = self.settings.data_dir / "log" / f"{name}.log"
-            self._say(f"{name} died and is started again (restart {restarts}; log: {log})")
+    def _look_for_ready(self) -> None:
+        if not self._joining:
+            return
+        joined = {look.pid for look in map(look_at_worker, find_workers(self.settings.data_dir)) if look.has_joined}
+        self._joining -= {process.spec.name for process in self._workers if process.pid in joined}
+        if not self._joining:
+            self._say("ready: touchpoints are taken")
+
+    def _tell_restart(self, name: str, restarts: int) -> bool:
+        if restarts <= self._restarts.get(name, 0):
+            return False
+        self._restarts[name] = restarts
+        log = self.settings.data_dir / "log" / f"{name}.log"
+        self._say(f"{name} died and is started again (restart {restarts}; log: {log})")
+        return True
 
     def _refill_broker(self, restarts: int) -> None:
         """The local broker keeps topics in memory only: after a restart they are made anew and workers join afresh."""
@@ -177,6 +198,7 @@ class LocalRun:
             worker.stop()
             worker.start()
             self._restarts[worker.spec.name] = worker.restarts
+            self._joining.add(worker.spec.name)
 
     def stop(self) -> None:
         """Stop the workers, which write what they hold, and then the servers. May be called again."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+PREFIX = "journeys_"
 Labels = frozenset[tuple[str, str]]
 
 
@@ -69,5 +70,5 @@ def parse_metrics(pages: Iterable[str]) -> Samples:
     for page in pages:
         for family in text_string_to_metric_families(page):
             for sample in family.samples:
-                values[sample.name.removeprefix("journeys_")][frozenset(sample.labels.items())] += sample.value
+                values[sample.name.removeprefix(PREFIX)][frozenset(sample.labels.items())] += sample.value
     return Samples(values)

@@ -7,6 +7,7 @@ from schemas.wire import parse_object
 
 CUT_OFF = "Input data was truncated"
 CLOSERS = frozenset({b"}", b"]", b"},", b"],", b"}]", b"}],"})
+ONE_A_LINE = "one object a line is expected"
 
 
 class SpreadObjects:
@@ -14,6 +15,7 @@ class SpreadObjects:
 
     def __init__(self) -> None:
         self._is_open = False
+        self._is_list = False
         self._is_proven = False
         self.untold = 0
 
@@ -21,7 +23,7 @@ class SpreadObjects:
         """Whether a line that is not blank only carries on the object that the line before did not end."""
         if not self._is_open:
             return False
-        self._is_open = _carries_on(line)
+        self._is_open = _carries_on(line) or (self._is_list and _is_element(line))
         self._is_proven = self._is_proven or self._is_open
         return self._is_open
 
@@ -33,14 +35,14 @@ class SpreadObjects:
         if error.reason != "invalid_json" or error.detail != CUT_OFF:
             return error
         self._is_open = True
+        self._is_list = line.lstrip().startswith(b"[")
         if self._is_proven:
             self.untold += 1
             return None
-        kind, program = ("a list", "'.[]'") if line.lstrip().startswith(b"[") else ("an object", ".")
+        kind, program = ("a list", "'.[]'") if self._is_list else ("an object", ".")
         return Undecodable(
             error.reason,
-            f"{kind} that does not end on its line: one object a line is expected; "
-            f"`jq -c {program} FILE | journeys emit` makes it so",
+            f"{kind} that does not end on its line: {ONE_A_LINE}; `jq -c {program} FILE | journeys emit` makes it so",
         )
 
 
@@ -49,6 +51,12 @@ def _carries_on(line: bytes) -> bool:
     if stripped.startswith(b"{") and _is_object(stripped):
         return False
     return line[:1] in (b" ", b"\t", b'"') or stripped in CLOSERS
+
+
+def _is_element(line: bytes) -> bool:
+    """Whether a line is one object of a list, with the comma or bracket that follows it."""
+    stripped = line.strip()
+    return stripped.startswith(b"{") and stripped.endswith((b",", b"]")) and _is_object(stripped.rstrip(b",]"))
 
 
 def _is_object(line: bytes) -> bool:

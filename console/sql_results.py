@@ -66,11 +66,11 @@ def count_line(shown: int, count: int) -> str:
     return f"{count:,} {noun}, of which the first {shown:,} are shown: --limit 0 shows all"
 
 
-def make_table(columns: Columns, rows: Sequence[Row], width: int) -> RenderableType:
-    """A table that fits `width`; with more columns than fit, each row as a list of its own."""
+def make_table(columns: Columns, rows: Sequence[Row], width: int, *, is_framed: bool = True) -> RenderableType:
+    """A table that fits `width`; with more columns than fit, each row as a list of its own. Framed by blank lines."""
     if len(columns.names) * MIN_COLUMN_WIDTH > width:
         return Group(*(_make_record(columns, number, row) for number, row in enumerate(rows, 1)))
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=is_framed)
     for name, kind in zip(columns.names, columns.kinds, strict=True):
         table.add_column(Text(name), justify="right" if is_number_type(kind) else "left", overflow="fold")
     for row in rows:
@@ -94,10 +94,10 @@ def _cell(value: Any) -> Text:
 def write_table(console: Console, columns: Columns, rows: Iterable[Row], limit: int | None) -> int:
     """Print a table and how many rows it has; returns the number of rows."""
     kept, count = take(rows, limit)
-    # A file or a pipe has no width: nothing is wrapped there.
+    # A file or a pipe has no width: nothing is wrapped there, and the first line is of use (`| head -1`).
     if not console.is_terminal:
         console.width = 100_000
-    console.print(make_table(columns, kept, console.width))
+    console.print(make_table(columns, kept, console.width, is_framed=console.is_terminal))
     console.print(count_line(len(kept), count), style="dim")
     return count
 

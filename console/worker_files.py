@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from console.metrics_page import Samples, parse_metrics
+from console.metrics_page import PREFIX, Samples, parse_metrics
+from deploy.group_metrics import LABEL, UP, ask_page
 
+# A worker of several processes waits up to two seconds for each of them.
 TIMEOUT_SECONDS = 5.0
 
 
@@ -22,6 +22,19 @@ class WorkerFile:
     pid: int
     metrics_url: str
     started_at: str
+
+
+@dataclass(frozen=True)
+class WorkerLook(WorkerFile):
+    """A running worker and what its metrics page says; `faults` has one line for each thing that is wrong.
+
+    It has joined once each of its processes has been told its partitions, be it none.
+    """
+
+    processes: int = 0
+    partitions: int = 0
+    has_joined: bool = False
+    faults: tuple[str, ...] = ()
 
 
 def find_workers(data_dir: Path) -> list[WorkerFile]:
@@ -46,15 +59,36 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+def look_at_worker(worker: WorkerFile) -> WorkerLook:
+    """Ask a worker how it is."""
+    page = fetch_page(worker)
+    try:
+        samples = None if page is None else parse_metrics([page])
+    except ValueError:
+        samples = None
+    return judge_worker(worker, samples)
+
+
+def judge_worker(worker: WorkerFile, samples: Samples | None) -> WorkerLook:
+    """What the samples of a worker's page say of it; None where it has none."""
+    told = worker.pid, worker.metrics_url, worker.started_at
+    if samples is None:
+        return WorkerLook(*told, faults=(f"worker {worker.pid} does not answer at {worker.metrics_url}",))
+    processes = samples.by_label(UP.removeprefix(PREFIX), LABEL)
+    faults = [f"process {name} of worker {worker.pid} does not answer" for name, up in processes.items() if not up]
+    assignments = samples.by_label("rebalances_total", LABEL)
+    return WorkerLook(
+        *told,
+        processes=len(processes) or 1,
+        partitions=int(samples.total("partitions_assigned")),
+        has_joined=bool(assignments) and all(assignments.values()) and not faults,
+        faults=tuple(faults),
+    )
+
+
 def fetch_page(worker: WorkerFile) -> str | None:
     """The text of a worker's metrics page; None when it does not answer."""
-    if not worker.metrics_url.startswith("http://"):
-        return None
-    try:
-        with urllib.request.urlopen(worker.metrics_url, timeout=TIMEOUT_SECONDS) as answer:
-            return str(answer.read().decode("utf-8"))
-    except (OSError, ValueError, urllib.error.URLError):
-        return None
+    return ask_page(worker.metrics_url, TIMEOUT_SECONDS)
 
 
 def sample_workers(data_dir: Path) -> tuple[int, Samples]:

@@ -59,10 +59,20 @@ class GroupPage(Collector):
 
 def fetch_page(note: Path) -> str | None:
     """The page of the worker that left this note; None while there is no note or nobody answers."""
+    try:
+        return ask_page(json.loads(note.read_text("utf-8"))["metrics_url"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def ask_page(url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> str | None:
+    """The text of a page of this machine; None when nobody answers in time, or the answer is no whole page."""
+    if not url.startswith("http://"):
+        return None
     # Processes of one machine talk to each other directly, whatever proxy the environment names.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(json.loads(note.read_text("utf-8"))["metrics_url"], timeout=TIMEOUT_SECONDS) as answer:
+        with opener.open(url, timeout=timeout_seconds) as answer:
             return str(answer.read().decode("utf-8"))
-    except (OSError, ValueError, KeyError, HTTPException):
+    except (OSError, ValueError, HTTPException):
         return None

@@ -147,12 +147,16 @@ class Member(Process):
     def _last_log_lines(self) -> list[str]:
         return [line for line in self._words if line]
 
+    def _log_place(self) -> str:
+        # Its lines have been passed on, and stand above.
+        return ""
+
 
 def run_worker_group(settings: Settings, count: int, command: Sequence[str]) -> int:
     """Keep `count` processes of the worker `command` until SIGTERM or SIGINT; returns the exit status.
 
     0 when each has made its last flush, 70 when one dies again and again, else the first status that is not 0. Call it
-    in the main thread. Raises `Misconfigured` when the metrics port is taken.
+    in the main thread. Raises `Misconfigured` when the metrics port is taken or the data directory cannot be made.
     """
     # The command line leaves a handler that says nothing.
     logging.basicConfig(
@@ -163,16 +167,25 @@ def run_worker_group(settings: Settings, count: int, command: Sequence[str]) -> 
         notes = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="journeys-workers-")))
         environment = member_environment(os.environ, notes)
         members = [Member(number, command, environment, notes, _write_stderr) for number in range(count)]
+        _make_data_dir(settings.data_dir)
         url = opened.enter_context(_serving(settings, members))
         try:
             for member in members:
                 member.start()
-            failure = _watch(members, stops, lambda: opened.enter_context(_noted(settings.data_dir, url)))
+            failure = _watch(members, stops, lambda: opened.enter_context(_announced(settings.data_dir, url, count)))
             if failure is not None:
                 logger.critical("The worker cannot go on: %s", failure)
         finally:
             codes = _end(members)
     return exit_status(codes) if failure is None else CANNOT_GO_ON
+
+
+def _make_data_dir(data_dir: Path) -> None:
+    """Make the directory in which each member makes one of its own; alone, a worker does so by leaving its note."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(f"cannot use {data_dir} as the data directory: {error.strerror}") from error
 
 
 def _watch(members: Sequence[Member], stops: SimpleQueue[int], announce: Callable[[], object]) -> str | None:
@@ -237,8 +250,9 @@ def _serving(settings: Settings, members: Sequence[Member]) -> Iterator[str]:
 
 
 @contextmanager
-def _noted(data_dir: Path, metrics_url: str) -> Iterator[None]:
-    """Leave the note that a worker leaves, by which `journeys status` finds it."""
+def _announced(data_dir: Path, metrics_url: str, count: int) -> Iterator[None]:
+    """Say that all run, and leave the note that a worker leaves, by which `journeys status` finds it."""
+    logger.info("%d processes run, and their metrics are one page: %s", count, metrics_url)
     note = data_dir / "workers" / f"{os.getpid()}.json"
     note.parent.mkdir(parents=True, exist_ok=True)
     started_at = format_epoch_ms(time.time_ns() // 1_000_000)

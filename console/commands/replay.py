@@ -14,6 +14,7 @@ from rich.text import Text
 
 from console.cells import printable
 from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser
+from console.spread_objects import CUT_OFF, ONE_A_LINE
 from deploy.services import Services
 from producers.client import Client
 from producers.mapping import load_mapping
@@ -82,7 +83,7 @@ def _print_summary(console: Console, file: Path, summary: ReplaySummary, as_json
     if as_json:
         typer.echo(json.dumps({"file": str(file), **asdict(summary)}, default=str))
         return
-    for line in (describe(file, summary), *describe_reasons(file, summary.reasons)):
+    for line in (describe(file, summary), *describe_reasons(file, summary.reasons), *advise(summary.reasons)):
         console.print(Text(line), soft_wrap=True)
 
 
@@ -110,3 +111,10 @@ def describe_reasons(file: Path, reasons: Sequence[RejectedRows]) -> list[str]:
     if left:
         lines.append(f"  {sum(each.count for each in left):>9,}  for {len(left)} other reasons")
     return lines
+
+
+def advise(reasons: Sequence[RejectedRows]) -> list[str]:
+    """What to do about a file whose objects go over several lines."""
+    if not any(each.reason == "invalid_json" and each.first_detail == CUT_OFF for each in reasons):
+        return []
+    return [f"  {ONE_A_LINE}: `jq -c . FILE` makes objects so, `jq -c '.[]' FILE` a list"]

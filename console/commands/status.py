@@ -16,7 +16,7 @@ from console.addresses import without_password
 from console.invocation import Invocation, kafka_options, make_console, open_clickhouse
 from console.kafka_positions import TopicPosition, read_positions
 from console.stored import Stored, read_stored
-from console.worker_files import WorkerFile, fetch_page, find_workers
+from console.worker_files import WorkerLook, find_workers, look_at_worker
 from deploy.services import Services
 from schemas.errors import JourneysError
 from schemas.settings import Settings
@@ -36,7 +36,7 @@ class Status:
 
     kafka: str
     clickhouse: str
-    workers: list[WorkerFile] = field(default_factory=list)
+    workers: list[WorkerLook] = field(default_factory=list)
     topics: list[TopicPosition] = field(default_factory=list)
     stored: Stored | None = None
     down: list[str] = field(default_factory=list)
@@ -92,17 +92,25 @@ def look(settings: Settings) -> Status:
 
 
 def _look_at_workers(found: Status, settings: Settings) -> None:
-    found.workers = find_workers(settings.data_dir)
+    found.workers = [look_at_worker(worker) for worker in find_workers(settings.data_dir)]
     if not found.workers:
         found.down.append(f"no worker runs in {settings.data_dir}: start one with `journeys worker`")
-    for worker in found.workers:
-        if fetch_page(worker) is None:
-            found.down.append(f"worker {worker.pid} does not answer at {worker.metrics_url}")
+    found.down += [fault for worker in found.workers for fault in worker.faults]
+
+
+def describe_worker(worker: WorkerLook) -> str:
+    """Where a worker answers, since when, and what it does."""
+    line = f"{worker.metrics_url}  since {worker.started_at}"
+    if not worker.processes:
+        return line
+    share = "1 partition" if worker.partitions == 1 else f"{worker.partitions} partitions"
+    processes = f" in {worker.processes} processes" if worker.processes > 1 else ""
+    return f"{line}  {share if worker.has_joined else 'joining its group'}{processes}"
 
 
 def _print(console: Console, found: Status) -> None:
     heads = [("Kafka", found.kafka), ("ClickHouse", found.clickhouse)]
-    heads += [(f"worker {worker.pid}", f"{worker.metrics_url}  since {worker.started_at}") for worker in found.workers]
+    heads += [(f"worker {worker.pid}", describe_worker(worker)) for worker in found.workers]
     for name, value in heads:
         console.print(Text.assemble((f"{name:<14}", "bold"), value), soft_wrap=True)
     if found.topics:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import time
 from contextlib import suppress
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from console.addresses import describe_addresses
@@ -17,6 +17,8 @@ from console.local_run import LocalRun, interruptible
 from console.worker_files import find_workers
 from deploy.local.stack import read_stack
 
+# After that the rest is said all the same: a group with other members may take its time.
+JOIN_SECONDS = 30.0
 EPILOG = """Examples:
 
 journeys up
@@ -61,6 +63,8 @@ def up(
         suppress(KeyboardInterrupt),
         LocalRun(settings, workers=workers, ports=ports, say=say) as run,
     ):
+        deadline = time.monotonic() + JOIN_SECONDS
+        run.run_until(lambda: run.is_ready or time.monotonic() > deadline)
         print_addresses(console, run)
         console.print(Text(f"Look: {call} status   Query: {call} sql   Stop: Ctrl-C"), soft_wrap=True)
         run.run_until(lambda: False)
@@ -70,9 +74,5 @@ def up(
 def print_addresses(console: Console, run: LocalRun) -> None:
     """Print where the parts of a run answer."""
     data_dir = run.settings.data_dir
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
     for name, address in describe_addresses(run.services, read_stack(data_dir), find_workers(data_dir), str(data_dir)):
-        table.add_row(name, Text(address))
-    console.print(table)
+        console.print(Text.assemble((f"{name:<17}", "bold"), address), soft_wrap=True)

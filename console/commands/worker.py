@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from console.addresses import without_password
 from console.invocation import Invocation
 from deploy.services import Services, clickhouse_client_options, kafka_client_options
 from deploy.worker_group import count_processes, run_worker_group
-from schemas.settings import MOST_PROCESSES
+from schemas.settings import MOST_PROCESSES, Settings
 
 EPILOG = """Examples:
 
@@ -55,6 +56,9 @@ def worker(
     aiokafka_options = kafka_client_options(settings, "aiokafka")
     clickhouse_options = clickhouse_client_options(services.clickhouse_url, settings)
     count = count_processes(settings.worker_processes, len(os.sched_getaffinity(0)))
+    if settings.worker_notes_dir is None:
+        # A process that a parent keeps leaves it to the parent to say so.
+        typer.echo(describe_work(services, settings, count), err=True)
     if count > 1:
         raise typer.Exit(run_worker_group(settings, count, member_command(invocation)))
     # Faust takes a second to import, and nothing else needs it.
@@ -69,6 +73,15 @@ def worker(
             aiokafka_options=aiokafka_options,
             clickhouse_options=clickhouse_options,
         ),
+    )
+
+
+def describe_work(services: Services, settings: Settings, count: int) -> str:
+    """One line about what a worker of `count` processes is about to do."""
+    processes = f" in {count} processes" if count > 1 else ""
+    return (
+        f"worker of group {settings.consumer_group}{processes}: reads Kafka at {services.kafka}, "
+        f"writes to ClickHouse at {without_password(services.clickhouse_url)}; Ctrl-C stops it"
     )
 
 

@@ -270,7 +270,10 @@ class Process:
             else f"{end}, {self._rapid_failures} times in a row"
         )
         quoted = " | ".join(self._last_log_lines()) or "nothing was logged"
-        return f"{self.spec.name} {history}; last words: {quoted} (log: {self.log_file})"
+        return f"{self.spec.name} {history}; last words: {quoted}{self._log_place()}"
+
+    def _log_place(self) -> str:
+        return f" (log: {self.log_file})"
 
     def _last_log_lines(self) -> list[str]:
         with self.log_file.open("rb") as log:

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,11 +15,11 @@ COMMAND = (sys.executable, "-m", "console.cli")
 
 
 def environment(**changed: str) -> dict[str, str]:
-    """This process's environment without settings of the platform."""
+    """This process's environment without what changes the platform or how Python writes."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("JOURNEYS_") and name not in ("KAFKA", "CLICKHOUSE", "FORCE_COLOR")
+        if not name.startswith("JOURNEYS_") and name not in ("KAFKA", "CLICKHOUSE", "FORCE_COLOR", "PYTHONUNBUFFERED")
     }
     return {**kept, "PYTHONPATH": str(ROOT), **changed}
 
@@ -31,6 +32,17 @@ def journeys(
         [*COMMAND, *arguments],
         cwd=cwd, input=stdin, capture_output=True, text=True, timeout=seconds, env=environment(**(changed or {})),
     )  # fmt: skip
+
+
+@contextmanager
+def unread() -> Iterator[int]:
+    """A pipe to write to that nobody reads, as after `| head` has seen enough."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        yield writer
+    finally:
+        os.close(writer)
 
 
 def one_line(text: str) -> str:

@@ -1,11 +1,13 @@
 """What every command has in common: help, exit codes, one clear line of error."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from console.cli import hoist_global_options
-from tests.console.running import journeys, one_line
+from tests.console.running import COMMAND, environment, journeys, one_line, unread
 
 COMMANDS = ("up", "demo", "status", "worker", "migrate", "emit", "replay", "sql", "doctor")
 NEED_SERVERS = (("status",), ("worker",), ("migrate",), ("emit",), ("sql", "SELECT 1"))
@@ -70,6 +72,63 @@ def test_a_kafka_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     done = journeys("emit", cwd=tmp_path, changed=servers)
     assert done.returncode == 1
     assert "127.0.0.1:1" in one_line(done.stderr) and "hunter2" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--help",), ("--version",), ("status", "--help"), ("doctor",), ("doctor", "--json")],
+    ids=lambda each: " ".join(each) or "nothing",
+)
+def test_when_nobody_reads_the_output_the_command_ends_with_141_and_without_a_word(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    with unread() as output:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=tmp_path, env=environment(), stdout=output, stderr=subprocess.PIPE, text=True, timeout=50,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+ASKING = """
+import sys
+import console.cli
+@console.cli.app.command()
+def ask() -> None:
+    sys.stdout.write("a row")
+    if "hangs up" in sys.argv:
+        raise BrokenPipeError(32, "Broken pipe")
+console.cli.main(["ask"])
+"""
+
+
+def ask(how: str, cwd: Path, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    """Run a command that writes a row and then loses its server, if it `hangs up`."""
+    return subprocess.run(
+        [sys.executable, "-c", ASKING, how],
+        cwd=cwd, env=environment(), stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=50,
+    )  # fmt: skip
+
+
+def test_a_server_that_hangs_up_is_an_error_and_no_unread_output(tmp_path: Path) -> None:
+    done = ask("hangs up", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "a row")
+    assert one_line(done.stderr) == "journeys: a server closed the connection: Broken pipe"
+
+
+def test_what_is_still_unwritten_at_the_end_and_unread_is_141_too(tmp_path: Path) -> None:
+    with unread() as output:
+        done = ask("answers", tmp_path, output)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&-"])
+def test_a_closed_stream_loses_what_is_written_to_it_and_nothing_else(closed: str, tmp_path: Path) -> None:
+    call = ("sh", "-c", f'exec "$0" "$@" {closed}', *COMMAND)
+    for arguments, code in ((["--version"], 0), (["status"], 1), (["sell"], 2)):
+        done = subprocess.run([*call, *arguments], cwd=tmp_path, env=environment(), capture_output=True, timeout=50)
+        assert done.returncode == code and b"Traceback" not in done.stderr
+        assert (done.stdout == b"") == (code != 0 or ">&-" in closed.split())
 
 
 def test_completion_is_there(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.console.running import COMMAND, environment, journeys, one_line, wait_until
+from tests.console.running import COMMAND, environment, journeys, one_line, unread, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -61,6 +61,16 @@ def line(number: int, **changed: Any) -> str:
     return json.dumps({**touchpoint, **changed}) + "\n"
 
 
+def test_up_says_when_the_worker_takes_touchpoints_and_status_agrees(up: Up) -> None:
+    said = up.log.read_text().splitlines()
+    joining, ready = "· started 1 worker: it is joining its group", "· ready: touchpoints are taken"
+    ends = next(place for place, line in enumerate(said) if "Ctrl-C" in line)
+    assert said.index(joining) < said.index(ready) < ends
+    [worker] = json.loads(up.ask("status", "--json").stdout)["workers"]
+    assert (worker["has_joined"], worker["partitions"], worker["processes"], worker["faults"]) == (True, 4, 1, [])
+    assert f"worker {worker['pid']}" in up.ask("status").stdout and "  4 partitions\n" in up.ask("status").stdout
+
+
 def test_emit_refuses_line_by_line_and_the_rest_can_be_queried(up: Up) -> None:
     lines = [line(1), "{broken\n", "\n", line(2), line(3, identifiers={}), line(4)]
     done = up.ask("emit", "--json", stdin="".join(lines))
@@ -80,6 +90,20 @@ def test_emit_refuses_line_by_line_and_the_rest_can_be_queried(up: Up) -> None:
     again = up.ask("emit", str(good))
     assert (again.returncode, again.stdout) == (0, "1 delivered, 0 refused, 0 not delivered\n")
     assert up.rows(counted) == [{"count": 3}]
+
+
+def test_what_is_too_old_is_refused_with_advice_and_taken_as_history(up: Up) -> None:
+    old = line(7, event_id="old", occurred_at="2019-01-01T10:00:00Z")
+    future = line(8, event_id="future", occurred_at="2199-01-01T10:00:00Z")
+    refused = up.ask("emit", stdin=old + future)
+    assert refused.returncode == 1 and refused.stdout == "0 delivered, 2 refused, 0 not delivered\n"
+    first, second, advice = refused.stderr.splitlines()
+    assert first.startswith("line 1: too_old: ") and "more than 365 days ago" in first
+    assert second.startswith("line 2: too_far_ahead: ") and "--history" in advice
+    taken = up.ask("emit", "--history", stdin=old + future)
+    assert taken.returncode == 1 and taken.stdout == "1 delivered, 1 refused, 0 not delivered\n"
+    assert one_line(taken.stderr).startswith("line 2: too_far_ahead: ")
+    wait_until(lambda: len(up.rows("SELECT 1 AS a FROM analytics.touchpoints WHERE event_id = 'old'")) == 1)
 
 
 def test_replay_resumes_and_says_so(up: Up) -> None:
@@ -116,6 +140,7 @@ def test_sql_in_every_format(up: Up) -> None:
     [
         ("SELEC 1", "Syntax error"),
         ("SELECT count() FROM journeys.touchpoints", "the analyst reads analytics.* only"),
+        ("SELECT count() FROM journey", "did you mean analytics.journeys?"),
         ("SELECT nothing FROM analytics.journeys", "nothing"),
         ("DROP TABLE journeys.touchpoints", "may not do that"),
     ],
@@ -124,6 +149,25 @@ def test_sql_errors_are_one_line(up: Up, statement: str, told: str) -> None:
     done = up.ask("sql", statement, "--format", "csv")
     assert done.returncode == 1 and done.stdout == ""
     assert told in one_line(done.stderr) and "Expected one of" not in done.stderr
+
+
+def test_truth_values_are_true_and_false_however_they_are_stored(up: Up) -> None:
+    sparse = "ENGINE = MergeTree ORDER BY tuple() SETTINGS ratio_of_defaults_for_sparse_serialization = 0.1"
+    assert up.ask("sql", f"CREATE TABLE journeys.truths (a Bool) {sparse}", "--as", "admin").returncode == 0
+    up.ask("sql", "INSERT INTO journeys.truths SELECT number = 1 FROM numbers(500)", "--as", "admin")
+    rows = up.rows("SELECT a FROM journeys.truths LIMIT 3", "--as", "admin")
+    assert [row["a"] for row in rows] == [False, True, False] and rows[0]["a"] is False
+    assert up.ask("sql", "DROP TABLE journeys.truths", "--as", "admin").returncode == 0
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "ndjson"])
+def test_rows_that_nobody_reads_end_the_command_with_141(up: Up, form: str) -> None:
+    with unread() as output:
+        done = subprocess.run(
+            [*COMMAND, "sql", "SELECT number FROM numbers(100000)", "--format", form, "--limit", "0"],
+            cwd=up.directory, env=environment(), stdout=output, stderr=subprocess.PIPE, timeout=50,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_admin_may_do_what_the_analyst_may_not(up: Up) -> None:
@@ -162,7 +206,8 @@ def test_a_worker_that_dies_is_started_again(up: Up) -> None:
     worker = json.loads(up.ask("status", "--json").stdout)["workers"][0]["pid"]
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: "worker-1 died and is started again" in up.log.read_text())
-    wait_until(lambda: up.ask("status").returncode == 0)
+    wait_until(lambda: up.log.read_text().count("ready: touchpoints are taken") == 2)
+    assert up.ask("status").returncode == 0
     assert up.ask("emit", stdin=line(5)).returncode == 0
     wait_until(lambda: len(up.rows("SELECT 1 AS a FROM analytics.touchpoints WHERE event_id = 'e-5'")) == 1)
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from console.commands.worker import member_command
+from console.commands.worker import describe_work, member_command
 from console.invocation import Invocation
+from deploy.services import Services
+from schemas.settings import Settings
 from tests.console.running import ROOT, environment, journeys, one_line
 
 SERVERS = {"KAFKA": "127.0.0.1:1", "CLICKHOUSE": "clickhouse://u@127.0.0.1:1/"}
@@ -46,10 +48,30 @@ def test_several_processes_that_cannot_work_end_the_parent_with_70_and_its_reaso
     settings = {"JOURNEYS_WORKER_PROCESSES": "2", "JOURNEYS_METRICS_PORT": "0", **SERVERS}
     done = journeys("worker", cwd=tmp_path, changed=settings)
     assert done.returncode == 70, done.stderr
-    last = done.stderr.splitlines()[-1]
+    first, *_, last = done.stderr.splitlines()
+    assert first.startswith("worker of group journeys in 2 processes: reads Kafka at 127.0.0.1:1, writes to ClickHouse")
+    assert done.stderr.count("reads Kafka at") == 1 and "Traceback" not in done.stderr
     assert "The worker cannot go on: worker process" in last and "cannot reach Kafka" in last
     assert any(line.startswith("[1] ") for line in done.stderr.splitlines())
     assert not list((tmp_path / ".journeys").glob("workers/*")), "a note was left behind"
+
+
+def test_a_data_directory_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    settings = {"JOURNEYS_DATA_DIR": "taken/data", "JOURNEYS_METRICS_PORT": "0", **SERVERS}
+    done = journeys("worker", "--processes", "2", cwd=tmp_path, changed=settings)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "journeys: cannot use taken/data as the data directory: Not a directory"
+
+
+def test_a_worker_says_what_it_is_about_to_do_and_no_secret() -> None:
+    services = Services("k-1:9092,k-2:9092", "clickhouse://u:hunter2@db:9000/?secure=1", "", False, False)
+    line = describe_work(services, Settings(consumer_group="shop"), 1)
+    assert line == (
+        "worker of group shop: reads Kafka at k-1:9092,k-2:9092, writes to ClickHouse at clickhouse://db:9000/; "
+        "Ctrl-C stops it"
+    )
+    assert "in 3 processes: reads" in describe_work(services, Settings(), 3)
 
 
 def test_the_parent_imports_no_faust(tmp_path: Path) -> None:

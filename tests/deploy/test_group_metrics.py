@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from console.metrics_page import parse_metrics
-from deploy.group_metrics import GroupPage, fetch_page
+from deploy.group_metrics import GroupPage, ask_page, fetch_page
 
 
 def page(accepted: int, lag: int) -> str:
@@ -76,14 +77,42 @@ class Breaking(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: object) -> None: ...
 
 
-@pytest.fixture
-def breaking() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Breaking) as server:
+class Answering(Breaking):
+    """Sends a whole page."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write("journeys_lag_records 1 # שלום\n".encode())
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/metrics"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/metrics"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def breaking() -> Iterator[str]:
+    with serving(Breaking) as url:
+        yield url
+
+
+def test_a_page_of_this_machine_is_asked_for_directly_whatever_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with serving(Answering) as url:
+        assert ask_page(url) == "journeys_lag_records 1 # שלום\n"
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "http://127.0.0.1:1/metrics", "http://[", ""])
+def test_what_is_no_page_is_no_answer(url: str) -> None:
+    assert ask_page(url) is None
 
 
 def test_no_note_half_a_note_and_half_a_page_are_no_answer(tmp_path: Path, breaking: str) -> None:

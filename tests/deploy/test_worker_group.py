@@ -110,6 +110,7 @@ def test_a_member_that_dies_again_and_again_is_given_up_in_one_line_with_its_las
     failure = member.status.failure
     assert failure is not None and "\n" not in failure
     assert "worker process 0 exited with 1, 3 times in a row" in failure and "no room left" in failure
+    assert "(log: " not in failure, "its lines have been passed on"
     assert group.lines == [b"[0] no room left\n"] * 3
     assert member.end() == 0
 
