@@ -48,10 +48,10 @@ OPEN_SOURCE_ALERTS = """SELECT subject, toUnixTimestamp64Milli(last_seen_at) - t
 FROM journeys.alerts FINAL WHERE customer_id = '' AND rule = 'source_silent' AND status = 'open'"""
 """Rows (source, since when it is silent, epoch milliseconds)."""
 
-STOCK_FACTS = """SELECT source, event_id, type, toUnixTimestamp64Milli(occurred_at), properties
+STOCK_FACTS = """SELECT source, event_id, type, toUnixTimestamp64Milli(occurred_at), store_id, properties
 FROM journeys.facts FINAL WHERE type IN ('restocked', 'stock_level')
 AND occurred_at > (SELECT max(occurred_at) FROM journeys.facts) - INTERVAL 91 DAY"""
-"""Rows (source, event id, type, when, properties as JSON) of what may still answer a wish."""
+"""Rows (source, event id, type, when, store, properties as JSON) of what may still answer a wish."""
 
 
 def unfinished(table: Table, identity: str, ranges: Sequence[tuple[int, int]]) -> str:

@@ -79,7 +79,8 @@ class Alerting:
         self._metrics.event_to_alert.observe([(read_clock_ms() - caused_ms) / 1000])
 
     async def _count_affected(self, told: Told) -> None:
-        sku, _, store_id = told.state.subject.partition("@")
+        store_id = told.state.store_id
+        sku = told.state.subject.removesuffix(f"@{store_id}")
         parameters = {"sku": sku, "store": store_id, "customer": told.customer}
         try:
             rows = await asyncio.get_running_loop().run_in_executor(
@@ -88,8 +89,9 @@ class Alerting:
         except JourneysError:
             # The alert is out; whom else it concerns can be asked at any time.
             return
-        told.partition.note_affected(told.customer, told.state, int(rows[0][0]))
-        await self.send(told, read_clock_ms())
+        state = told.partition.note_affected(told.customer, told.state.episode_id, int(rows[0][0]))
+        if state is not None:
+            await self.send(told._replace(state=state), read_clock_ms())
 
     def forget(self) -> None:
         """Stop counting: the partitions are going away."""

@@ -54,17 +54,22 @@ class RuleChange:
     calendars: frozenset[str] = frozenset()
 
     @cached_property
-    def told(self) -> frozenset[str]:
-        """The rules whose episodes may differ, by id: those that do, and what follows friction if a friction does."""
+    def differing(self) -> frozenset[str]:
+        """The rules that differ, by id; all of them where nothing changes."""
         before = _by_id(self.before)
         if self.after is None:
             return frozenset(before)
         after = _by_id(self.after)
-        names = {name for name in before.keys() | after.keys() if self._differs(before.get(name), after.get(name))}
-        concerned = [*before.values(), *after.values()]
-        if any(is_cause(rule) for rule in concerned if rule.id in names):
-            names.update(rule.id for rule in concerned if rule.is_sequel)
-        return frozenset(names)
+        return frozenset(n for n in before.keys() | after.keys() if self._differs(before.get(n), after.get(n)))
+
+    @cached_property
+    def told(self) -> frozenset[str]:
+        """The rules whose episodes may differ: those, and what follows friction where one of them finds friction."""
+        sets = [rule_set for rule_set in (self.before, self.after) if rule_set is not None]
+        rules = [rule for rule_set in sets for rule in _by_id(rule_set).values()]
+        if not any(is_cause(rule) for rule in rules if rule.id in self.differing):
+            return self.differing
+        return self.differing | {rule.id for rule in rules if rule.is_sequel}
 
     @cached_property
     def plans(self) -> tuple[Plan, ...]:

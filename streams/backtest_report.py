@@ -31,11 +31,16 @@ class Report:
         return _add_up(self.tally.counts.values())
 
     def by_rule(self) -> dict[str, Counts]:
-        """Counts of each rule that may differ, also of those that find nothing."""
-        found = {rule: Counts() for rule in sorted(self.change.told)}
+        """Counts of each rule that may differ, also of those that find nothing: first those that do differ."""
+        found = {rule: Counts() for rule in self._rules}
         for (rule, _, _), counts in self.tally.counts.items():
             found[rule].add(counts)
         return found
+
+    @property
+    def _rules(self) -> list[str]:
+        change = self.change
+        return [*sorted(change.differing), *sorted(change.told - change.differing)]
 
     def by_store(self) -> dict[str, Counts]:
         """Counts by store, those with the greatest difference first. An empty name: no store."""
@@ -46,8 +51,8 @@ class Report:
 
     def by_day(self) -> dict[int, Counts]:
         """Counts of each day (UTC) of the window, by epoch milliseconds of its midnight."""
-        first, last = (moment // DAY_MS * DAY_MS for moment in self.window)
-        found = {day_ms: Counts() for day_ms in range(first, last + 1, DAY_MS)}
+        first_ms = self.window.since_ms // DAY_MS * DAY_MS
+        found = {day_ms: Counts() for day_ms in range(first_ms, self.window.until_ms, DAY_MS)}
         for (_, _, day_ms), counts in self.tally.counts.items():
             found.setdefault(day_ms, Counts()).add(counts)
         return dict(sorted(found.items()))
@@ -57,7 +62,7 @@ class Report:
         kept = self.tally.examples
         return [
             example
-            for rule in sorted(self.change.told)
+            for rule in self._rules
             for difference in DIFFERENCES
             for example in kept.get((rule, difference), ())
         ]
@@ -72,6 +77,7 @@ class Report:
         rules = [
             {
                 "rule": rule,
+                "differs": self.is_comparison and rule in change.differing,
                 "version_before": _version(change.before, rule),
                 "version_after": _version(change.after or change.before, rule),
                 **self._numbers(counts),

@@ -44,13 +44,14 @@ def fact_row(fact: Fact, offset: int, timestamp_ms: int) -> tuple[Any, ...]:
 
 def read_fact(row: Sequence[Any]) -> Fact:
     """A fact from a row of `state_queries.STOCK_FACTS`."""
-    source, event_id, type_name, occurred_ms, properties = row
+    source, event_id, type_name, occurred_ms, store_id, properties = row
     return check_fact(
         {
             "source": source,
             "event_id": event_id,
             "type": type_name,
             "occurred_at": format_epoch_ms(occurred_ms),
+            "store_id": store_id or None,
             "properties": msgspec.json.decode(properties),
         }
     )

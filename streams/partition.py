@@ -280,10 +280,19 @@ class Partition:
         """Have one state of an episode written with the next flush."""
         self._episodes[state.episode_id] = (customer, state)
 
-    def note_affected(self, customer: str, state: EpisodeState, count: int) -> None:
-        """Keep how many other customers an episode concerns, and have it written with that."""
-        self.affected[state.episode_id] = count
-        self._episodes.setdefault(state.episode_id, (customer, state))
+    def note_affected(self, customer: str, episode_id: str, count: int) -> EpisodeState | None:
+        """Keep how many other customers an episode concerns, and have it written with that.
+
+        Returns its state, which may have moved on since it was counted; None when it is over.
+        """
+        self.affected[episode_id] = count
+        key = customer_key(customer)
+        found = self.hot.get(key) or (self._open(key) if key in self.cold else None)
+        state = found.episodes.states.get(episode_id) if found is not None else None
+        if state is None or state.status != "open":
+            return None
+        self._episodes.setdefault(episode_id, (customer, state))
+        return state
 
     def _index_wishes(self, key: str, customer: Customer) -> None:
         for sku in customer.stitcher.book.open_wishes:

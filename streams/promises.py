@@ -365,7 +365,7 @@ class PromiseBook:
         if kind.settles_topic is not None and (touch.details or {}).get("topic") != kind.settles_topic:
             return None
         chosen = subject or next(iter(owed), "")
-        if not kind.holds:
+        if subject and not kind.holds:
             chosen = next((name for name, wish in owed.items() if _product_of(wish.opening)[0] == chosen), chosen)
         promise = owed.get(chosen)
         if promise is None or (touch.type == "delivered" and not promise.take_parcel(touch)):

@@ -140,7 +140,8 @@ class Sequel:
             return NOTHING
         found = point(
             self.rule, then, self.cause.subject, self._evidence(then),
-            actual=(moment - self.cause.opened_ms) / 1000, threshold=self.parameters.within_ms / 1000, unit="seconds",
+            actual=self.clock.between(self.cause.opened_ms, moment) / 1000,
+            threshold=self.parameters.within_ms / 1000, unit="seconds",
         )  # fmt: skip
         finding = replace(found, anchor=self.cause.anchor)
         ends = self.rule.resolve
@@ -153,7 +154,9 @@ class Sequel:
         severity, graver_ms = self.rule.judge_severity(
             moment, now_ms if resolved_ms is None else resolved_ms, finding.actual
         )
-        finding = replace(finding, resolved_ms=resolved_ms, severity=severity)
+        ended = (later,) if later is not None and later.occurred_ms == resolved_ms else ()
+        evidence = self._evidence(then, *ended)
+        finding = replace(finding, resolved_ms=resolved_ms, severity=severity, evidence=evidence)
         return finding, changes_ms if resolved_ms is not None else min(changes_ms, graver_ms)
 
 

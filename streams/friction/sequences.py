@@ -64,7 +64,7 @@ class Course:
 
     def end(self, touch: Touch) -> bool:
         """What resolves it has come."""
-        fired = self.then is not touch if self.then is not None else touch.occurred_ms > self.deadline_ms
+        fired = self.then is not touch and touch.occurred_ms >= self._fires_ms
         if not fired or self.resolving is not None or (self.then is None and self.parameters.then is not None):
             return False
         self.resolving = touch
@@ -74,24 +74,33 @@ class Course:
         """Whether no touch after that time changes it."""
         if self.cancelled or self.resolving is not None:
             return True
-        if now_ms <= self.deadline_ms:
-            return self.then is not None and self.rule.resolve.on is None
         if self.rule.resolve.on is None or (self.then is None and self.parameters.then is not None):
-            return True
+            return self.then is not None or now_ms > self.deadline_ms
         after_ms = self.rule.resolve.after_ms
-        return after_ms is not None and now_ms > self.deadline_ms + 1 + after_ms
+        return after_ms is not None and now_ms > max(self._fires_ms, self.deadline_ms) + after_ms
+
+    @property
+    def _fires_ms(self) -> int:
+        """When it is an episode at the earliest, as far as is known."""
+        fires_ms = self.deadline_ms + 1 if self.then is None else self.then.occurred_ms
+        if self.parameters.alone is None:
+            return fires_ms
+        return max(fires_ms, self.firsts[0].occurred_ms + self.parameters.alone_ms + 1)
 
     def judge(self, now_ms: int) -> Verdict:
         if self.cancelled or self.crowded or self.complete_ms is None:
             return NOTHING
-        if self.parameters.then is None:
-            return self._judge_absence(self.complete_ms, now_ms)
-        return NOTHING if self.then is None else self._judge_course(self.then, now_ms)
+        if self.then is None and self.parameters.then is not None:
+            return NOTHING
+        opened = self._fires_ms
+        if now_ms < opened:
+            return None, opened
+        if self.then is None:
+            return self._judge_absence(self.complete_ms, opened, now_ms)
+        elapsed = self.clock.between(self.complete_ms, self.then.occurred_ms)
+        return self._judge_course(opened, elapsed, now_ms)
 
-    def _judge_absence(self, start_ms: int, now_ms: int) -> Verdict:
-        if now_ms <= self.deadline_ms:
-            return None, self.deadline_ms + 1
-        opened = self.deadline_ms + 1
+    def _judge_absence(self, start_ms: int, opened: int, now_ms: int) -> Verdict:
         resolved_ms, changes_ms = resolve(self.rule, opened, self.resolving, now_ms)
         if resolved_ms is None:
             elapsed, following = self.clock.step(start_ms, now_ms, self.parameters.within_ms)
@@ -101,13 +110,7 @@ class Course:
             elapsed, seen = self.clock.between(start_ms, resolved_ms), resolved_ms
         return self._find(opened, seen, resolved_ms, elapsed, now_ms, changes_ms)
 
-    def _judge_course(self, then: Touch, now_ms: int) -> Verdict:
-        opened, elapsed = then.occurred_ms, then.occurred_ms - self.firsts[0].occurred_ms
-        if self.parameters.alone is not None:
-            clear_ms = self.firsts[0].occurred_ms + self.parameters.alone_ms + 1
-            if now_ms < clear_ms:
-                return None, clear_ms
-            opened = max(opened, clear_ms)
+    def _judge_course(self, opened: int, elapsed: int, now_ms: int) -> Verdict:
         if self.rule.resolve.on is None and self.rule.resolve.after_ms is None:
             return self._find(opened, opened, opened, elapsed, now_ms, FOREVER_MS)
         resolved_ms, changes_ms = resolve(self.rule, opened, self.resolving, now_ms)

@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 from streams.friction.board import Board, Origin
 from streams.friction.deadlines import DeadlineFold
 from streams.friction.finding import Finding
-from streams.friction.matter import Fold, Matter
+from streams.friction.matter import Fold, Matter, is_in_scope
 from streams.friction.plan import Plan
 from streams.friction.sequels import Sequel, merge_cooled
 from streams.promises import FOREVER_MS, KIND_BY_TYPE, Promise
@@ -214,7 +214,7 @@ class Watch:
             del self._sequels[name]
             self._live.discard(name)
             sequel = None
-        if finding is None or rule.sequence is None:
+        if finding is None or rule.sequence is None or not is_in_scope(rule, finding.anchor):
             return
         if sequel is None:
             self._sequels[name] = Sequel(rule, rule.sequence, self.plan.clock_of(rule), finding)

@@ -116,6 +116,6 @@ def absence(
         seen = max(opened, clock.after(start, elapsed))
     else:
         elapsed, seen = clock.between(start, resolved), resolved
-    if resolver is not None and resolver.occurred_ms == resolved:
+    if resolver is not None and resolver.occurred_ms == resolved and resolver not in evidence:
         evidence = [*evidence, resolver]
     return Found(rule, anchor, subject, opened, seen, resolved, limit / 1000, elapsed / 1000, "seconds", evidence)

@@ -150,12 +150,14 @@ def something_came(
     if opened > now:
         return
     resolved: int | None = opened
+    made = [touch for touch in start.evidence if sequence.first.episodes or in_order(touch) < in_order(then)]
+    evidence = made if then in made else [*made, then]
     if rule.resolve.on is not None or rule.resolve.after is not None:
         after = [t for t in start.later if in_order(t) > in_order(then) and t.occurred_ms >= opened]
         resolver = next((touch for touch in after if matches(rule.resolve.on, touch)), None)
         resolved = end_of(rule, opened, resolver.occurred_ms if resolver else None, now)
-    made = [touch for touch in start.evidence if sequence.first.episodes or in_order(touch) < in_order(then)]
-    evidence = made if then in made else [*made, then]
+        if resolver is not None and resolver.occurred_ms == resolved and resolver not in evidence:
+            evidence.append(resolver)
     took = clock.between(start.at, then.occurred_ms)
     yield Found(
         rule, start.anchor, start.subject, opened, opened, resolved, ms(sequence.within) / 1000, took / 1000,

@@ -116,7 +116,7 @@ OWN: dict[str, dict[str, Any]] = {
             "within": "4h",
             "match": ["sku"],
         },
-        "resolve": {"on": ["hold_created", "item_unavailable"], "after": "6h"},
+        "resolve": {"on": ["hold_created", "back_in_stock_requested"], "after": "6h"},
     },
     "queue_trouble": {
         "severity": "info",

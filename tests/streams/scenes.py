@@ -65,6 +65,7 @@ THEMES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("contact_answered", "contact_answered", "contact_transferred", "contact_transferred", "contact_ended"),
         ("contact_answered by=bot", "contact_answered", "contact_ended", "contact_ended", "contact_abandoned"),
         ("contact_started", "contact_started", "contact_ended resolved=true", "page_viewed"),
+        ("contact_started", "contact_ended resolved=true"),
         ("contact_started segment=gold", "contact_started", "callback_made", "contact_ended", "gift_given"),
         ("contact_started", "contact_started topic=delivery", "contact_started topic=delivery channel=email"),
     ),
@@ -80,7 +81,7 @@ THEMES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("back_in_stock_requested", "back_in_stock_requested", "notification_sent topic=restock", "page_viewed"),
         ("back_in_stock_requested", "notification_sent topic=restock", "visit_started", "gift_given"),
         ("stock_shown", "stock_shown", "stock_checked", "item_unavailable"),
-        ("stock_shown", "stock_checked", "cart_updated store_id=S", "hold_created", "item_unavailable"),
+        ("stock_shown", "stock_checked", "cart_updated", "hold_created", "back_in_stock_requested"),
         ("stock_shown in_stock=true", "item_unavailable", "visit_started", "cart_updated", "purchased"),
     ),
 }

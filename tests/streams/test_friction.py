@@ -171,9 +171,9 @@ def test_a_silence_about_a_delay_grows_in_known_moments_until_it_is_old() -> Non
 def test_a_complaint_grows_graver_three_days_after_its_time() -> None:
     complaint = touch("complaint_opened", 0, case_id="C-1", details={"topic": "manners"})
     changes = moments_of(customer_of([complaint], 2 * DAY, "unresolved_complaint"), 6 * DAY)
-    assert changes[0] == (2 * DAY + 1, "opened", "warning", 0)
-    assert [change for change in changes if change[1] == "escalated"] == [
-        (5 * DAY + 1, "escalated", "critical", 64 * 3600)
+    assert [change for change in changes if change[1] != "updated"] == [
+        (2 * DAY + 1, "opened", "warning", 0),
+        (5 * DAY + 1, "escalated", "critical", 64 * 3600),
     ]
 
 
@@ -276,17 +276,17 @@ def reasons(touches: Sequence[Touch], now_ms: int) -> tuple[str, str]:
     [
         ([queued(0)], 25 * MINUTE,
          "still waiting: waited 20 min for an answer (S-1/tills); more than 10 min is too long",
-         "עדיין: המתנה של 20 דקות למענה (S-1/tills); יותר מ-10 דקות זה יותר מדי"),
+         "עדיין: המתנה של 20 דקות למענה (S-1/tills); המתנה סבירה היא עד 10 דקות"),
         ([queued(0), queued(750 * SECOND, "service_started")], 0,
          "waited 12.5 min for an answer (S-1/tills); more than 10 min is too long",
-         "המתנה של 12.5 דקות למענה (S-1/tills); יותר מ-10 דקות זה יותר מדי"),
+         "המתנה של 12.5 דקות למענה (S-1/tills); המתנה סבירה היא עד 10 דקות"),
         (LIVES["repeat"], 0, "contacted support 3 times about O-7, each time within 7 d of the last",
          "3 פניות לתמיכה בעניין O-7, כל אחת בתוך 7 ימים מקודמתה"),
         ([ordered(0, DAY)], 2 * DAY,
          "order O-7 was promised by 2026-09-22T14:13:20.000Z; it is 16 h late, and still owed",
          "הזמנה O-7 הובטחה עד 2026-09-22T14:13:20.000Z; איחור של 16 שעות, וטרם קוים"),
         ([ordered(0, DAY), delivered(2 * DAY)], 0, "order O-7 was promised by 2026-09-22T14:13:20.000Z; it is 1 d late",
-         "הזמנה O-7 הובטחה עד 2026-09-22T14:13:20.000Z; איחור של 1 ימים"),
+         "הזמנה O-7 הובטחה עד 2026-09-22T14:13:20.000Z; איחור של יום אחד"),
     ],
     ids=["waits", "waited", "repeat", "owed", "late"],
 )  # fmt: skip

@@ -17,7 +17,7 @@ CONTACT = ("contact_started", "contact_answered", "contact_abandoned", "contact_
 QUEUE = ("queue_joined", "service_started")
 TYPES = (
     "page_viewed", "cart_updated", "order_placed", "purchased", "returned", "complaint_opened", "complaint_resolved",
-    "window_admired", *CONTACT, *QUEUE,
+    "window_admired", "contact_transferred", "order_status_viewed", *CONTACT, *QUEUE,
 )  # fmt: skip
 
 
@@ -55,6 +55,9 @@ def expected(made: list[Touch]) -> dict[str, Any]:
         "path": types[:MAX_PATH],
         "contacts": types.count("contact_started"),
         "orders": types.count("order_placed") + types.count("purchased"),
+        "transfers": types.count("contact_transferred"),
+        "lookups": types.count("order_status_viewed"),
+        "own_channels": list(dict.fromkeys(t.channel or t.source for t in made if t.source != "messaging")),
         "queue_wait_ms": longest_wait([(t.type, t.occurred_ms, (t.store_id, detail(t, "queue"))) for t in made], QUEUE),
         "contact_wait_ms": longest_wait([(t.type, t.occurred_ms, detail(t, "contact_id")) for t in made], CONTACT),
         "outcome": outcome(made),
