@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from console.cells import printable
-from console.timeline import SEVERITY_STYLES
+from console.timeline import GOOD_ICONS, GOOD_STYLE, SEVERITY_STYLES
 from schemas.episode import Episode
 
 SEVERITY_MARKS = {"info": "·", "warning": "△", "critical": "▲"}
@@ -34,15 +34,20 @@ def alert_line(episode: Episode, language: str = "en") -> str:
 
 def style_alert(episode: Episode) -> Text:
     """A shorter line for narrow screens, in the colour of its severity; what is over is dim."""
-    style = SEVERITY_STYLES.get(episode.severity, "") if episode.status == "open" else "dim"
-    mark = SEVERITY_MARKS.get(episode.severity, " ")
+    good = GOOD_ICONS.get(episode.kind)
+    if good is not None:
+        style, mark = GOOD_STYLE, good
+    else:
+        style = SEVERITY_STYLES.get(episode.severity, "") if episode.status == "open" else "dim"
+        mark = SEVERITY_MARKS.get(episode.severity, " ")
     line = f"{episode.opened_at[11:19]} {mark} {episode.rule} {_what(episode, 'en')}"
     return Text(line, style=style, overflow="ellipsis", no_wrap=True)
 
 
 def _what(episode: Episode, language: str) -> str:
     reason = printable(episode.reason.get(language) or episode.reason.get("en", ""))
-    status = "" if episode.status == "open" else f" [{episode.status}]"
+    is_over = episode.status != "open" and episode.kind not in GOOD_ICONS
+    status = f" [{episode.status}]" if is_over or episode.status == "withdrawn" else ""
     return f"{printable(episode.customer_id)}: {reason}{status}"
 
 

@@ -19,6 +19,7 @@ from streams.backtest_report import Report
 CANVASES = {".svg": FigureCanvasSVG, ".png": FigureCanvasAgg}
 BEFORE, AFTER = "#9aa5b1", "#0b7285"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_GROUPED = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
 def check_picture(path: Path) -> None:
@@ -35,7 +36,8 @@ def draw_picture(report: Report, path: Path) -> None:
     figure = Figure(figsize=(10, 4.6 + 0.42 * rules), layout="constrained")
     CANVASES[path.suffix.lower()](figure)
     since, until = (format_epoch_ms(moment)[:10] for moment in report.window)
-    figure.suptitle(f"Episodes {since} to {until}, {report.journeys:,} journeys", fontsize=13, fontweight="bold")
+    journeys = f", {report.journeys:,} journeys" if report.journeys else ""
+    figure.suptitle(f"Episodes {since} to {until}{journeys}", fontsize=13, fontweight="bold")
     above, below = figure.subplots(2, 1, height_ratios=(1 + 0.42 * rules, 3.4))
     _draw_rules(above, report)
     _draw_days(below, report)
@@ -57,7 +59,10 @@ def _draw_rules(axes: Axes, report: Report) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.08)
     axes.set_xlabel("episodes")
-    _tidy(axes, report)
+    axes.xaxis.set_major_formatter(_GROUPED)
+    axes.spines[["top", "right"]].set_visible(False)
+    if report.is_comparison:
+        axes.legend(frameon=False, loc="best")
 
 
 def _draw_days(axes: Axes, report: Report) -> None:
@@ -71,15 +76,9 @@ def _draw_days(axes: Axes, report: Report) -> None:
     axes.set_ylim(bottom=0)
     axes.set_ylabel("episodes a day (UTC)")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(_GROUPED)
     locator = dates.AutoDateLocator(minticks=3, maxticks=10)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.grid(axis="y", alpha=0.3)
-    _tidy(axes, report)
-
-
-def _tidy(axes: Axes, report: Report) -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    if report.is_comparison:
-        axes.legend(frameon=False, loc="best")

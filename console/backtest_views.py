@@ -45,7 +45,8 @@ def head_line(report: Report) -> str:
     since, until = (format_epoch_ms(moment)[:16].replace("T", " ") for moment in report.window)
     tally = report.tally
     read = f"{tally.touchpoints:,} touchpoints of {tally.customers:,} customers read"
-    return f"{since} to {until} UTC: {report.journeys:,} journeys; {read}"
+    journeys = f"{report.journeys:,} journeys" if report.journeys else "no journeys stitched yet"
+    return f"{since} to {until} UTC: {journeys}; {read}"
 
 
 def rule_table(report: Report) -> Table:

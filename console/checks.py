@@ -17,7 +17,7 @@ from producers.topics import check_topics
 from schemas.errors import JourneysError, Misconfigured, Terminal
 from schemas.settings import Settings
 from sinks.migrate import pending
-from streams.rules.loading import load_rules
+from streams.rules.loading import directories, load_rules
 
 Verdict = Literal["ok", "warn", "fail"]
 GIBIBYTE = 1024**3
@@ -64,7 +64,7 @@ def _local_checks(settings: Settings) -> list[Check]:
     return [
         ("python", lambda: judge_python(sys.version_info[:2])),
         ("disk", lambda: _disk(settings)),
-        ("rules", _rules),
+        ("rules", lambda: _rules(settings)),
         ("identifier key", lambda: judge_key(settings.identifier_key is not None)),
     ]
 
@@ -144,9 +144,10 @@ def _disk(settings: Settings) -> Finding:
     return judge_disk(shutil.disk_usage(place).free, str(place))
 
 
-def _rules() -> Finding:
-    rules = load_rules()
-    return Finding("rules", "ok", ", ".join(f"{rule.id} v{rule.version}" for rule in rules))
+def _rules(settings: Settings) -> Finding:
+    count = len(load_rules(directories(settings.rules_dir)))
+    own = f" and those of {settings.rules_dir}" if settings.rules_dir else ""
+    return Finding("rules", "ok", f"{count} are on: the shipped ones{own}")
 
 
 def _kafka(settings: Settings, services: Services) -> Finding:

@@ -11,6 +11,8 @@ from console.metrics_page import Samples
 from console.timeline import FIELDS, Happening, Mark
 from sinks.writer import ClickHouseWriter
 
+# The simulated shop's script makes these fire within a minute; the others may need days, and fire as it happens.
+SCRIPTED_RULES = frozenset({"broken_promise", "long_wait", "repeat_contact"})
 COUNTS_SQL = """
 SELECT (SELECT count() FROM analytics.touchpoints), (SELECT count() FROM analytics.journeys),
        (SELECT countIf(status = 'open') FROM analytics.journeys)
@@ -28,7 +30,7 @@ SELECT occurred_at, source, type, order_id, store_id, channel, agent_id, propert
 WHERE customer_id = %(customer_id)s AND journey_id = %(journey_id)s ORDER BY occurred_at, source, event_id
 """
 MARKS_SQL = """
-SELECT opened_at, rule, severity, status, reason_en FROM analytics.alerts
+SELECT opened_at, rule, severity, status, reason_en, kind FROM analytics.alerts
 WHERE customer_id = %(customer_id)s AND journey_id = %(journey_id)s AND status != 'withdrawn' ORDER BY opened_at
 """
 QUESTIONS = (
@@ -79,7 +81,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a demo ended. `stored` and `dead_letters` are this run's."""
+    """How a demo ended. `rules` must each have raised an alert; `stored` and `dead_letters` are this run's."""
 
     counts: Counts
     rules: frozenset[str]

@@ -27,7 +27,7 @@ def make_screen(counts: Counts, alerts: list[Episode], note: str) -> RenderableT
     body = Group(*lines) if lines else Text("none yet; the first come within seconds", style="dim")
     return Group(
         _counts_table(counts),
-        Panel(body, title="friction alerts, newest on top", title_align="left", box=box.HORIZONTALS, padding=0),
+        Panel(body, title="alerts, newest on top", title_align="left", box=box.HORIZONTALS, padding=0),
         Text(note, style="dim", no_wrap=True, overflow="ellipsis"),
     )
 

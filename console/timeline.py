@@ -19,6 +19,8 @@ SOURCE_STYLES = {
 }  # fmt: skip
 SEVERITY_STYLES = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
 ALERT_ICON = "▲"
+GOOD_ICONS = {"delight": "♥", "opportunity": "✦"}
+GOOD_STYLE = "green"
 MAX_DETAILS = 4
 FIELDS = ("order_id", "store_id", "channel", "agent_id")
 
@@ -43,6 +45,7 @@ class Mark:
     severity: str
     status: str
     reason: str
+    kind: str = "friction"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,10 @@ def _touchpoint_line(time: str, entry: Happening) -> Line:
 
 
 def _mark_line(time: str, entry: Mark) -> Line:
+    good = GOOD_ICONS.get(entry.kind)
+    if good is not None:
+        # It was a moment, and is not open or resolved.
+        return Line(time, good, entry.kind[:8].upper(), entry.rule, printable(entry.reason), GOOD_STYLE)
     style = SEVERITY_STYLES.get(entry.severity, "yellow")
     return Line(time, ALERT_ICON, "ALERT", entry.rule, f"{printable(entry.reason)} [{entry.status}]", style)
 

@@ -253,6 +253,8 @@ class Partition:
             rule = rules.get(state.rule) or retired_rule(state.rule)
             wording, affected = self._word(rule, state), self.affected.get(state.episode_id)
             rows.alerts.append(alert_row(name, rule, state, wording, detected_ms, origin, affected=affected))
+            if state.status != "open":
+                self.affected.pop(state.episode_id, None)
         self._evict()
         self.dirty, self._gone, self._episodes = {}, {}, {}
         self._forget_written()

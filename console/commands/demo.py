@@ -22,7 +22,7 @@ from console.alert_feed import AlertFeed
 from console.alert_lines import alert_line
 from console.commands.sql import explain
 from console.commands.up import print_addresses
-from console.demo_results import QUESTIONS, Counts, Outcome, read_counts, read_journey, shortfalls
+from console.demo_results import QUESTIONS, SCRIPTED_RULES, Counts, Outcome, read_counts, read_journey, shortfalls
 from console.demo_screen import alert_room, make_screen
 from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser, open_clickhouse, program
 from console.local_run import LocalRun, interruptible
@@ -38,7 +38,6 @@ from producers.simulator.demo import DEFAULT_CUSTOMERS, Demo
 from schemas.errors import Terminal
 from schemas.settings import Settings
 from sinks.connection import connect
-from streams.rules.loading import load_rules
 
 RESULTS_AFTER_SECONDS = 25.0
 RESULTS_AT_LAST_SECONDS = 45.0
@@ -120,7 +119,6 @@ class _Show:
         self._call = call
         self._kafka = kafka_options(run.services, settings)
         self._analyst = open_clickhouse(run.services, settings, as_analyst=True)
-        self._rules = frozenset(rule.id for rule in load_rules())
         self._timeline_lines = 0
         self._before = Counts()
         self._history_count = 0
@@ -153,7 +151,7 @@ class _Show:
 
     def _has_results(self, alerts: AlertFeed, began_seconds: float) -> bool:
         seconds = time.monotonic() - began_seconds
-        seen = self._rules <= alerts.by_rule().keys()
+        seen = alerts.by_rule().keys() >= SCRIPTED_RULES
         return seconds > RESULTS_AT_LAST_SECONDS or (seen and seconds > RESULTS_AFTER_SECONDS)
 
     def _look(self, feed: ShopFeed, alerts: AlertFeed) -> Counts:
@@ -201,7 +199,7 @@ class _Show:
         self._say(counts.line())
         counts = Counts(**{**vars(counts), "stored": stored})
         workers = sample_workers(self._settings.data_dir)[0]
-        outcome = Outcome(counts, self._rules, feed.undelivered, workers, self._timeline_lines)
+        outcome = Outcome(counts, SCRIPTED_RULES, feed.undelivered, workers, self._timeline_lines)
         self.found = shortfalls(outcome)
 
     def _print_results(self, alerts: AlertFeed, *, once: bool) -> None:

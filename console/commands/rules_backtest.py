@@ -67,7 +67,7 @@ def backtest(
     ] = "30d",
     until: Annotated[
         str | None,
-        typer.Option(metavar="SPAN|TIME", help="The end, as of which all is judged  [default: the end of history]"),
+        typer.Option(metavar="SPAN|TIME", help=r"The end, as of which all is judged  \[default: the end of history]"),
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="Stores and days to show, 0 for all")] = DEFAULT_TOP,
     examples: Annotated[
@@ -78,16 +78,16 @@ def backtest(
     ] = None,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST_PROCESSES, help="Processes  [default: one per core, if it is worth it]"),
+        typer.Option(min=1, max=MOST_PROCESSES, help=r"Processes  \[default: one per core, if it is worth it]"),
     ] = None,
     lang: Annotated[Language, typer.Option(help="Language of the reasons")] = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all of it")] = False,
 ) -> None:
     """Show what changed rules would have found in history, against those in force. Nothing that is live is touched.
 
-    Each FILE takes the place of the rule of its id, adds one, or switches one off; nothing else differs. The history in
-    ClickHouse is lived through by the worker's own code. Without FILE: what the rules in force find. docs/backtest.md
-    says how to read it.
+    Each FILE takes the place of the rule of its id, adds one, or switches one off; all others stay as they are.
+
+    Without FILE it shows what the rules in force find. docs/backtest.md says how to read it.
     """
     if picture is not None:
         # Drawing is not needed for the rest, and takes its time to load.
@@ -98,7 +98,10 @@ def backtest(
     change = read_change(paths or [], settings.rules_dir)
     console = make_console()
     if not change.told:
-        console.print("no rule differs from those in force: there is nothing to try")
+        if as_json:
+            typer.echo(json.dumps({"is_comparison": True, "rules": []}))
+        else:
+            console.print("no rule differs from those in force: there is nothing to try")
         return
     options = reading_only(clickhouse_client_options(Services.resolve(settings).clickhouse_url, settings))
     configuration = Configuration.of(settings, Plan())

@@ -15,6 +15,7 @@ JOURNEY = [
     Happening(at(10), "web", "order_placed", {"order_id": "O-1"}, {"amount": 9.5, "note": None}),
     Happening(at(9, day=22), "support", "evil\x1b[2J", {}, {"text": "a\u202eb"}),
 ]
+SURPRISED = Mark(at(12), "unexpected_gift", "info", "resolved", "a small surprise", "delight")
 WAITED = Mark(at(12), "long_wait", "warning", "resolved", "waited 12 min")
 
 
@@ -30,6 +31,13 @@ def test_lines_are_in_the_order_of_time_and_an_alert_follows_its_touchpoint() ->
         "Sat 21 Nov 10:00:00", "           12:00:00", "           12:00:00", "Sun 22 Nov 09:00:00",
     ]  # fmt: skip
     assert lines[2].details == "waited 12 min [resolved]" and lines[2].style
+
+
+def test_a_good_moment_looks_like_one() -> None:
+    [line] = make_lines([], [SURPRISED])
+    assert (line.icon, line.source, line.what, line.details, line.style) == (
+        "♥", "DELIGHT", "unexpected_gift", "a small surprise", "green",
+    )  # fmt: skip
 
 
 def test_details_are_properties_first_and_few() -> None:

@@ -104,6 +104,11 @@ def test_anonymous_visits_name_only_the_browser_until_the_log_in() -> None:
     assert not {"identified", "order_placed"} & {t["type"] for t in nameless}
 
 
+def test_who_logs_in_is_known_by_what_the_visitor_was_called_before() -> None:
+    known = [t for t in told(crowded_shop(1, anonymous_share=1.0)) if t["type"] == "identified"]
+    assert known and all({"anonymous_id", "customer_id"} <= t["identifiers"].keys() for t in known)
+
+
 def test_personal_identifiers_can_be_hidden_and_left_out() -> None:
     pseudonymiser = Pseudonymiser(b"key", "k1", "IL")
     life = told(crowded_shop(1))

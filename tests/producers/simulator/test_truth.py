@@ -63,6 +63,13 @@ def test_a_life_cut_at_any_touchpoint_has_the_truth_of_that_part() -> None:
     assert short(found) == find_frictions(touchpoints, facts, occurred_ms(touchpoints[-1]))
 
 
+def test_what_the_last_touchpoint_of_a_cut_life_brings_is_true() -> None:
+    types = [touchpoint["type"] for touchpoint in crowded_shop(5, 20).touchpoints()]
+    count = types.index("gift_given") + 1
+    *_, (kind, last) = crowded_shop(5, 20).happenings(count)
+    assert (kind, last.rule) == ("friction", "unexpected_gift")
+
+
 @cache
 def life_with_truth() -> tuple[dict[str, dict[str, Any]], list[Friction]]:
     touchpoints: dict[str, dict[str, Any]] = {}
