@@ -47,7 +47,7 @@ def draw_picture(report: Report, path: Path) -> None:
 def _draw_rules(axes: Axes, report: Report) -> None:
     by_rule = report.by_rule()
     places = range(len(by_rule))
-    sides = [("before", BEFORE, [counts.before for counts in by_rule.values()])]
+    sides = [("before", _first_colour(report), [counts.before for counts in by_rule.values()])]
     if report.is_comparison:
         sides.append(("after", AFTER, [counts.after for counts in by_rule.values()]))
     height = 0.8 / len(sides)
@@ -57,7 +57,7 @@ def _draw_rules(axes: Axes, report: Report) -> None:
         axes.bar_label(bars, labels=[f"{value:,}" for value in values], padding=3, fontsize=8)
     axes.set_yticks(list(places), list(by_rule))
     axes.invert_yaxis()
-    axes.margins(x=0.08)
+    axes.margins(x=0.08, y=0.02)
     axes.set_xlabel("episodes")
     axes.xaxis.set_major_formatter(_GROUPED)
     axes.spines[["top", "right"]].set_visible(False)
@@ -65,11 +65,15 @@ def _draw_rules(axes: Axes, report: Report) -> None:
         axes.legend(frameon=False, loc="best")
 
 
+def _first_colour(report: Report) -> str:
+    return BEFORE if report.is_comparison else AFTER
+
+
 def _draw_days(axes: Axes, report: Report) -> None:
     by_day = report.by_day()
     days = [_EPOCH + timedelta(milliseconds=day_ms) for day_ms in by_day]
     values = [counts.before for counts in by_day.values()]
-    axes.plot(days, values, color=BEFORE, marker="o", markersize=3, label="before")  # type: ignore[arg-type]
+    axes.plot(days, values, color=_first_colour(report), marker="o", markersize=3, label="before")  # type: ignore[arg-type]
     if report.is_comparison:
         after = [counts.after for counts in by_day.values()]
         axes.plot(days, after, color=AFTER, marker="o", markersize=3, label="after")  # type: ignore[arg-type]

@@ -102,7 +102,7 @@ def _unprepared(rule_set: RuleSet) -> RuleSet:
 
 
 def _by_id(rule_set: RuleSet) -> Mapping[str, Rule]:
-    return {rule.id: rule for rule in rule_set.rules if rule.enabled}
+    return {rule.id: rule for rule in rule_set.rules}
 
 
 class Trial:

@@ -140,6 +140,7 @@ class Tally:
         """Take an example that is wanted."""
         kept = self.examples.setdefault((example.rule, example.difference), [])
         insort(kept, example, key=_identity)
+        del kept[self._most :]
 
     def merge(self, other: Tally) -> None:
         """Take in what was counted of other customers."""

@@ -58,9 +58,10 @@ class EpisodeBook:
 
     def review(self, stitcher: Stitcher, order: Sequence[Touch], now_ms: int, context: Context) -> bool:
         """Find out what changed; returns whether anything did. The journeys concerned are marked dirty."""
-        if not self._is_unread and not self._has_moved and not self.watch.needs_review(now_ms):
+        promises = stitcher.book.promises
+        if not (self._is_unread or self._has_moved or self.watch.needs_review(now_ms, bool(promises))):
             return False
-        history = History(order, stitcher.signals, stitcher.book.promises)
+        history = History(order, stitcher.signals, promises)
         found = self.watch.review(history, Circumstances(now_ms, context.silent, self.states))
         if self._is_unread:
             self._is_unread = False

@@ -81,7 +81,7 @@ class Pipeline:
         self._step = asyncio.Lock()
         self._flush_lock = asyncio.Lock()
         self._flush_wanted = asyncio.Event()
-        self._is_behind = False
+        self.is_behind = False
         self._room = asyncio.Condition()
         self._patience = Patience()
         self._writing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flush")
@@ -122,9 +122,9 @@ class Pipeline:
                 self._uncommitted[TP(topic, number)] = chunk.next_offset
         self._metrics.chunk_seconds.observe(time.perf_counter() - began)
         self._metrics.last_progress.set_to_current_time()
-        was_behind = self._is_behind
-        self._is_behind = not all(self._ends.is_caught_up(p.number, p.positions) for p in self._partitions.values())
-        if self._unwritten_rows >= self._settings.flush_rows or (was_behind and not self._is_behind):
+        was_behind = self.is_behind
+        self.is_behind = not all(self._ends.is_caught_up(p.number, p.positions) for p in self._partitions.values())
+        if self._unwritten_rows >= self._settings.flush_rows or (was_behind and not self.is_behind):
             self._flush_wanted.set()
 
     async def _own(self, number: int, generation: int) -> Partition | None:
@@ -319,7 +319,7 @@ class Pipeline:
         """
         settings = self._settings
         while True:
-            interval = settings.backlog_flush_interval if self._is_behind else settings.flush_interval
+            interval = settings.backlog_flush_interval if self.is_behind else settings.flush_interval
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())
             await self.flush()

@@ -7,8 +7,11 @@ from enum import IntEnum
 from functools import cached_property
 
 from streams.friction.plan import Plan
-from streams.scoring import Weights
+from streams.scoring import JourneyFacts, Weights
 from streams.stitching import StitchingRules
+
+ScoreCells = tuple[float, float, str, str, str, str]
+"""Experience and effort, then names and values of the parts of each, joined."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,11 @@ class Policy:
     plan: Plan = field(default_factory=Plan)
     weights: Weights | None = None
     snapshot_touches: int = 512
+
+    @cached_property
+    def score_cells(self) -> dict[JourneyFacts, ScoreCells]:
+        """What journeys that came to the same were scored, as rows hold it."""
+        return {}
 
     @cached_property
     def reach_ms(self) -> int:

@@ -14,6 +14,7 @@ from sinks import tables
 from sinks.tables import SEPARATOR
 from streams.customer import Customer
 from streams.friction.texts import Wording
+from streams.policy import Policy, ScoreCells
 from streams.records import Arrival, DecodedChunk
 from streams.rules.model import Rule
 from streams.scoring import EpisodeFacts, JourneyFacts, Score, Weights, score_journey
@@ -124,7 +125,7 @@ def journey_row(customer: Customer, journey: Journey, origin: Origin) -> tuple[A
     promises = _count_promises(customer, journey) if journey.promises else _NO_PROMISES
     episodes = customer.episodes.of_journey(journey_id) if customer.episodes.states else []
     weights = customer.policy.weights
-    scores = _NO_SCORES if weights is None else _score(summary, promises, episodes, weights)
+    scores = _NO_SCORES if weights is None else _score(summary, promises, episodes, customer.policy, weights)
     return (
         customer.name,
         journey_id,
@@ -150,14 +151,15 @@ def journey_row(customer: Customer, journey: Journey, origin: Origin) -> tuple[A
     )
 
 
+MOST_SCORES = 65_536
 _NO_SCORES = (0.0, 0.0, "", "", "", "")
 """Experience, effort, and names and values of the parts of both."""
 _NO_PROMISES = (0, 0, 0, 0, 0, tables.NO_DEVIATION_MS)
 
 
 def _score(
-    summary: Summary, promises: tuple[int, ...], episodes: Sequence[EpisodeState], weights: Weights
-) -> tuple[float, float, str, str, str, str]:
+    summary: Summary, promises: tuple[int, ...], episodes: Sequence[EpisodeState], policy: Policy, weights: Weights
+) -> ScoreCells:
     facts = JourneyFacts(
         touchpoints=summary.count,
         contacts=summary.contacts,
@@ -172,10 +174,18 @@ def _score(
         delivery_deviation_ms=promises[5],
         queue_wait_ms=summary.queue_wait_ms,
         contact_wait_ms=summary.contact_wait_ms,
-        episodes=[EpisodeFacts(s.rule, s.kind, s.severity or "warning", s.status) for s in episodes],
+        episodes=tuple([EpisodeFacts(s.rule, s.kind, s.severity or "warning", s.status) for s in episodes]),
     )
-    scores = score_journey(facts, weights)
-    return scores.experience.value, scores.effort.value, *_join(scores.experience), *_join(scores.effort)
+    # Most journeys are like many others.
+    known = policy.score_cells
+    cells = known.get(facts)
+    if cells is None:
+        if len(known) >= MOST_SCORES:
+            known.clear()
+        scores = score_journey(facts, weights)
+        cells = scores.experience.value, scores.effort.value, *_join(scores.experience), *_join(scores.effort)
+        known[facts] = cells
+    return cells
 
 
 def _join(score: Score) -> tuple[str, str]:

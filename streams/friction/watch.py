@@ -97,8 +97,11 @@ class Watch:
         """Promises have changed though no touch has come: facts have."""
         self._kinds.update(self.plan.deadlines)
 
-    def needs_review(self, now_ms: int) -> bool:
+    def needs_review(self, now_ms: int, has_promises: bool) -> bool:
         """Whether a review could find something new."""
+        if self._kinds and not has_promises and not self._has_deadlines:
+            # What moves and settles promises has come, and there are none.
+            self._kinds.clear()
         return bool(now_ms >= self.due_ms or self._changed or self._kinds or self._stale or self._live or self._held)
 
     def review(self, history: History, circumstances: Circumstances) -> Changes:

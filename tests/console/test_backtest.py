@@ -139,16 +139,18 @@ def test_json_holds_all_of_it() -> None:
     assert removed["before"]["opened_at"] == "2026-11-01T00:00:00.000Z"
 
 
-@pytest.mark.parametrize("after", [IN_FORCE, None], ids=["comparison", "as it is"])
-def test_a_picture_has_bars_and_lines(tmp_path: Path, after: RuleSet | None) -> None:
-    path = tmp_path / "change.svg"
-    check_picture(path)
-    draw_picture(make_report(after), path)
-    drawn = ElementTree.parse(path).getroot()
-    assert drawn.tag.endswith("svg") and len(list(drawn.iter("{http://www.w3.org/2000/svg}path"))) > 20
-    text = path.read_text("utf-8")
-    assert "<!-- long_wait -->" in text and ("<!-- after -->" in text) == (after is not None)
-    draw_picture(make_report(after), tmp_path / "change.png")
+def test_a_picture_has_bars_and_lines_for_what_is_compared(tmp_path: Path) -> None:
+    drawn: list[str] = []
+    for name, after in (("change.svg", IN_FORCE), ("found.svg", None)):
+        check_picture(tmp_path / name)
+        draw_picture(make_report(after), tmp_path / name)
+        assert ElementTree.parse(tmp_path / name).getroot().tag.endswith("svg")
+        drawn.append((tmp_path / name).read_text("utf-8"))
+    change, found = drawn
+    assert all("<!-- long_wait -->" in text and "<!-- Episodes 2026-11-01 to 2026-11-05" in text for text in drawn)
+    assert "<!-- after -->" in change and "<!-- after -->" not in found
+    assert change.count("<!-- 20 -->") == found.count("<!-- 20 -->") + 1
+    draw_picture(make_report(), tmp_path / "change.png")
     assert (tmp_path / "change.png").read_bytes().startswith(b"\x89PNG")
 
 

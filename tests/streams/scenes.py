@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
@@ -148,14 +149,28 @@ WITHOUT_PROMISES = tuple(
 )
 
 
+@dataclass(frozen=True)
+class Grid:
+    """When things happen in a world: at every `step` hours of a span, give or take some milliseconds."""
+
+    span_hours: int
+    step_hours: int
+    off_ms: tuple[int, ...]
+
+
+GRIDS = st.builds(
+    Grid, st.sampled_from((8, 16, 48)), st.sampled_from((1, 2, 2, 3)), st.sampled_from(((0,), (0, 0, 1), (0, 1, -1)))
+)
+"""In a short time more of them meet; in a long one there are several journeys."""
+LONG_GRIDS = st.builds(Grid, st.sampled_from((20, 40, 120)), st.sampled_from((1, 2)), st.just((0, 0, 1, -1)))
+
+
 @st.composite
-def touches(
-    draw: st.DrawFn, event_id: str, span_hours: int = 48, types: tuple[str, ...] = TYPES, one_matter: bool = False
-) -> Touch:
+def touches(draw: st.DrawFn, event_id: str, grid: Grid, types: tuple[str, ...], one_matter: bool) -> Touch:
     """One touch with all that its type may say."""
     kind, *given = draw(st.sampled_from(types)).split()
-    hours = draw(st.integers(0, span_hours))
-    moment, source = at(hours, draw(st.sampled_from((0, 0, 1, -1)))), draw(st.sampled_from(("web", "support")))
+    hours = draw(st.integers(0, grid.span_hours // grid.step_hours)) * grid.step_hours
+    moment, source = at(hours, draw(st.sampled_from(grid.off_ms))), draw(st.sampled_from(("web", "support")))
     said: dict[str, Any] = {}
     for name in PROPERTIES.get(kind, ()):
         choices = SAID[name][:1] if one_matter and name in NAMES else SAID[name]
@@ -192,24 +207,21 @@ def facts(draw: st.DrawFn, span_hours: int = 48) -> list[Touch]:
 def worlds(
     draw: st.DrawFn,
     max_events: int = 10,
-    span_hours: int = 48,
+    grids: st.SearchStrategy[Grid] = GRIDS,
     versions: bool = True,
     themes: tuple[tuple[str, ...], ...] = ALL_THEMES,
 ) -> list[Seen]:
     """A set of touchpoints; with `versions`, some come again with other contents, received later or earlier."""
     seen: list[Seen] = []
-    types = draw(st.sampled_from(themes))
-    # In a short time more of them meet; in a long one there are several journeys.
-    span_hours = draw(st.sampled_from((span_hours // 6, span_hours // 3, span_hours)))
-    one_matter = draw(st.booleans())
+    types, grid, one_matter = draw(st.sampled_from(themes)), draw(grids), draw(st.booleans())
     customers = CUSTOMERS[: draw(st.integers(1, 2))]
     for number in range(draw(st.integers(1, max_events))):
         customer = draw(st.sampled_from(customers))
-        touch = draw(touches(f"e{number}", span_hours, types, one_matter))
+        touch = draw(touches(f"e{number}", grid, types, one_matter))
         touch.received_ms = number
         seen.append((customer, touch))
         if versions and draw(st.integers(0, 7)) == 0:
-            other = draw(touches(f"e{number}", span_hours, types, one_matter))
+            other = draw(touches(f"e{number}", grid, types, one_matter))
             other.source, other.received_ms = touch.source, draw(st.sampled_from((number + 100, number - 100)))
             seen.append((customer, other))
     return seen

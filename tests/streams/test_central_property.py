@@ -46,7 +46,7 @@ def check(data: st.DataObject, world: list[Seen], arrivals: list[Seen], told: li
 
 @pytest.mark.parametrize("group", THEMES)
 @given(data=st.data(), told=facts(), hold_open=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_order_repetition_chunks_and_deaths_give_the_same(
     group: str, data: st.DataObject, told: list[Touch], hold_open: bool
 ) -> None:

@@ -12,6 +12,7 @@ from tests.streams.oracle import HOUR_MS, Expected
 from tests.streams.scenes import (
     ALL_THEMES,
     HOURS_AFTER,
+    LONG_GRIDS,
     STEPS,
     WITHOUT_PROMISES,
     at,
@@ -40,7 +41,7 @@ def outcome_of(data: st.DataObject, world: list[Seen], hold_open: bool) -> tuple
 
 
 def few(themes: tuple[tuple[str, ...], ...] = ALL_THEMES) -> st.SearchStrategy[list[Seen]]:
-    return worlds(max_events=8, span_hours=120, versions=False, themes=themes)
+    return worlds(max_events=8, grids=LONG_GRIDS, versions=False, themes=themes)
 
 
 @given(data=st.data(), world=few(WITHOUT_PROMISES))
