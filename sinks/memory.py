@@ -60,7 +60,7 @@ class MemoryWriter:
             state_queries.FLUSHES: self._flushes,
             state_queries.RIVALS: self._rivals,
             state_queries.STATES: self._states,
-            state_queries.OPEN_WISHES: self._open_wishes,
+            state_queries.WISHES: self._wishes,
         }
 
     def fail_next(
@@ -140,9 +140,9 @@ class MemoryWriter:
                 return self._unfinished(table, column, parameters)
         raise Terminal(f"MemoryWriter cannot answer: {sql}")
 
-    def _open_wishes(self, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _wishes(self, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         rows = self.latest(PROMISES)
-        return [(r["customer_id"], r["subject"]) for r in rows if r["kind"] == "restock" and not r["settled_at_ms"]]
+        return [(r["customer_id"], r["subject"]) for r in rows if r["kind"] == "restock"]
 
     def _progress(self, asked: Mapping[str, Any]) -> list[Row]:
         return [

@@ -40,9 +40,9 @@ PREWHERE, so that blobs of other partitions are not read; before FINAL it is rig
 share the hash of their key.
 """
 
-OPEN_WISHES = """SELECT customer_id, subject FROM journeys.promises FINAL
-WHERE kind = 'restock' AND settled_at = toDateTime64(0, 3, 'UTC')"""
-"""Rows (customer_id, `sku` or `sku@store_id`): wishes to be told that stock is back, not fulfilled yet."""
+WISHES = """SELECT customer_id, subject FROM journeys.promises FINAL WHERE kind = 'restock'
+AND requested_at > (SELECT max(requested_at) FROM journeys.promises) - INTERVAL 120 DAY"""
+"""Rows (customer_id, `sku` or `sku@store_id`): wishes to be told that stock is back, on which a fact may have a say."""
 
 OPEN_SOURCE_ALERTS = """SELECT subject, toUnixTimestamp64Milli(last_seen_at) - toInt64(actual * 1000)
 FROM journeys.alerts FINAL WHERE customer_id = '' AND rule = 'source_silent' AND status = 'open'"""

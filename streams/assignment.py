@@ -42,11 +42,11 @@ def find_orphans(writer: Writer, group: str, number: int, partitions: int) -> Or
 
 
 def find_wishes(writer: Writer) -> Iterator[tuple[str, str]]:
-    """Customers who asked to be told that a product is back and were not told yet. Raises Transient or Terminal.
+    """Customers who asked to be told that a product is back. Raises Transient or Terminal.
 
     A product's name may hold the sign that parts it from the store: one name too many costs a look.
     """
-    for customer_name, subject in writer.query(state_queries.OPEN_WISHES):
+    for customer_name, subject in writer.query(state_queries.WISHES):
         for sku in {subject, subject.rpartition("@")[0] or subject}:
             yield customer_name, sku
 

@@ -11,7 +11,7 @@ from schemas.identifiers import customer_name
 from schemas.partitioning import hash_key
 from streams.episodes import NO_CONTEXT, Context, EpisodeBook
 from streams.policy import Policy, Verdict
-from streams.promises import FOREVER_MS
+from streams.promises import FOREVER_MS, Promise
 from streams.states import FORMAT, NOTHING_PACKED, EpisodeState, Head, PromiseState
 from streams.stitching import Journey, Stitcher
 from streams.summary import Summary
@@ -269,7 +269,7 @@ class Customer:
             return False
         cut_ms = journeys[index - 1].last.occurred_ms
         spans = [(s.anchor_ms, s.last_seen_ms) for s in self.episodes.states.values() if s.status != "withdrawn"]
-        spans += [(p.requested_ms, p.settled_ms or p.requested_ms) for p in self.stitcher.book.promises]
+        spans += [(p.requested_ms, _matters_until(p)) for p in self.stitcher.book.promises]
         return not any(first <= cut_ms < last and _has_touch_after(journeys, cut_ms, last) for first, last in spans)
 
     def _cut(self, index: int) -> None:
@@ -337,6 +337,13 @@ class Customer:
         customer._expires_ms = NEVER_MS
         customer._promise_due_ms = NEVER_MS if any(s.status == "open" for s in head.promises) else FOREVER_MS
         return customer
+
+
+def _matters_until(promise: Promise) -> int:
+    """The last moment at which a touch could concern a promise: an open wish outlives its journey."""
+    if promise.settled_ms is not None:
+        return promise.settled_ms
+    return promise.requested_ms if promise.kind.holds else FOREVER_MS
 
 
 def _has_touch_after(journeys: Sequence[Journey], cut_ms: int, until_ms: int) -> bool:

@@ -35,7 +35,7 @@ class FactBook:
         self._levels: dict[tuple[str, str], list[_Level]] = {}
         self._anywhere: dict[str, list[_Restock]] = {}
         self._at: dict[tuple[str, str | None], list[_Restock]] = {}
-        self._expiring: list[tuple[int, str, str, str | None]] = []
+        self._expiring: list[tuple[int, str, str, str]] = []
 
     def feed(self, fact: Fact) -> frozenset[str]:
         """Take a fact; returns the SKUs for which some answer is another now. Other types than of stock change none."""
@@ -92,7 +92,8 @@ class FactBook:
             return False
         insort(at, restock)
         insort(self._anywhere.setdefault(sku, []), restock)
-        heapq.heappush(self._expiring, (*restock, sku, store_id))
+        # No store is an empty text here: what is on a heap must be comparable.
+        heapq.heappush(self._expiring, (*restock, sku, store_id or ""))
         return True
 
     def _remove(self, sku: str, store_id: str | None, restock: _Restock) -> bool:
@@ -113,7 +114,7 @@ class FactBook:
         forgotten: set[str] = set()
         while self._expiring and self._expiring[0][0] < self._oldest_ms:
             occurred_ms, reference, sku, store_id = heapq.heappop(self._expiring)
-            if self._remove(sku, store_id, (occurred_ms, reference)):
+            if self._remove(sku, store_id or None, (occurred_ms, reference)):
                 forgotten.add(sku)
         return forgotten
 

@@ -297,7 +297,7 @@ class Partition:
         return state
 
     def _index_wishes(self, key: str, customer: Customer) -> None:
-        for sku in customer.stitcher.book.open_wishes:
+        for sku in customer.stitcher.book.wished:
             self.wishes.setdefault(sku, set()).add(key)
 
     def note_wish(self, key: str, sku: str) -> None:

@@ -50,8 +50,7 @@ REVOKE_SECONDS = 5.0
 STOP_SECONDS = 20.0
 LOOK_ON_CUSTOMERS = 2_000
 """So many customers are looked at in each tick after the rules have changed."""
-MANY_LATE = 100
-"""Late touchpoints of one chunk that, when they are most of it, are worth a warning."""
+MANY_LATE = 100  # of one chunk, and most of it: that is worth a warning
 
 
 class Pipeline:
@@ -221,6 +220,11 @@ class Pipeline:
             self._decoder = Decoder(self._configuration.door, policy.plan.keeps)
             for partition in self._partitions.values():
                 partition.adopt(policy)
+
+    @property
+    def wished(self) -> list[str]:
+        """The products of which some customers wished to be told."""
+        return [sku for partition in self._partitions.values() for sku in partition.wishes]
 
     def take_facts(self, rows: list[tuple[object, ...]], skus: Iterable[str]) -> None:
         """Have facts written with the next flush, and those looked at who wished to be told of these products."""

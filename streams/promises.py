@@ -288,7 +288,7 @@ class PromiseBook:
         is_changed, due_ms = False, FOREVER_MS
         for wish in self.wishes:
             sku, store_id = _product_of(wish.opening)
-            until_ms = FOREVER_MS if wish.settled_ms is None else wish.settled_ms - 1
+            until_ms = FOREVER_MS if wish.settled_ms is None else wish.settled_ms
             found = restocks.first_restock(sku, store_id, wish.requested_ms, until_ms)
             if found is not None and found[0] > now_ms:
                 due_ms, found = min(due_ms, found[0]), None
@@ -298,9 +298,9 @@ class PromiseBook:
         return is_changed, due_ms
 
     @property
-    def open_wishes(self) -> list[str]:
-        """The SKUs of which the customer asked to be told, and was not told yet."""
-        return [_product_of(wish.opening)[0] for wish in self.wishes if wish.settling is None]
+    def wished(self) -> list[str]:
+        """The SKUs of which the customer asked to be told: a fact may also concern a wish that has been fulfilled."""
+        return [_product_of(wish.opening)[0] for wish in self.wishes]
 
     def feed(self, touch: Touch) -> Promise | None:
         """Let a touch open, move, settle or withdraw a promise; returns the one it concerns.

@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+from schemas.errors import Transient
 from schemas.topics import FACTS
-from sinks import state_queries
+from sinks.state_queries import OPEN_SOURCE_ALERTS, STOCK_FACTS
 from sinks.writer import Writer
 from streams.clock import read_clock_ms
 from streams.episodes import Context
 from streams.fact_decoding import FactArrival
+from streams.fact_feed import FactFeed
 from streams.fact_rows import fact_rows, read_fact
 from streams.facts import FactBook
 from streams.metrics import Metrics
@@ -25,6 +28,7 @@ from streams.rule_watch import RuleWatch
 from streams.silence import SilentSource, judge_sources
 
 RULES_SECONDS = 2.0
+RETRY_SECONDS = 2.0
 SOURCES_SECONDS = 5.0
 logger = logging.getLogger("journeys.worker")
 
@@ -59,11 +63,21 @@ class Surroundings:
             self._guard.take(fact)
         self._pipeline.take_facts(fact_rows(arrivals), skus)
 
-    async def recall_facts(self) -> None:
-        """Read back what was stored: the topic keeps of each product the latest only. Raises Transient or Terminal."""
-        loop = asyncio.get_running_loop()
-        for row in await loop.run_in_executor(self._reading, self._writer.query, state_queries.STOCK_FACTS):
+    async def follow_facts(self, feed: FactFeed) -> None:
+        """Read back what was stored, as the topic keeps of each product the latest only; then follow the topic."""
+        for row in await self._ask(STOCK_FACTS):
             self._book.feed(read_fact(row))
+        self._pipeline.take_facts([], self._pipeline.wished)
+        await feed.run()
+
+    async def _ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """ClickHouse's answer, however long it is away. Raises Terminal."""
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._reading, self._writer.query, sql)
+            except Transient as error:
+                logger.warning("ClickHouse: %s; asking again in %g s", error, RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def watch_rules(self) -> None:
         """Take changed rule files over, and say when they are broken. Runs until cancelled."""
@@ -104,13 +118,10 @@ class Surroundings:
             self._silent_alerts = None
             return
         if self._silent_alerts is None:
-            self._silent_alerts = await asyncio.get_running_loop().run_in_executor(self._reading, self._read_open)
+            self._silent_alerts = frozenset(SilentSource(*row) for row in await self._ask(OPEN_SOURCE_ALERTS))
         self._silent_alerts, states = judge_sources(silent, self._silent_alerts, now_ms)
         for state in states:
             await self._pipeline.tell_of_source(state, now_ms)
-
-    def _read_open(self) -> frozenset[SilentSource]:
-        return frozenset(SilentSource(*row) for row in self._writer.query(state_queries.OPEN_SOURCE_ALERTS))
 
     def close(self) -> None:
         """End the threads."""

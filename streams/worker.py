@@ -155,10 +155,9 @@ class Runner:
         try:
             await self.outbox.start()
             await self.ends.start()
-            await self.surroundings.recall_facts()
         except KafkaConnectionError as error:
             fail_stop(Misconfigured(f"cannot reach Kafka: {error}"))
-        jobs = (self.pipeline.flush_when_due, self._tick, self._refresh, self._sweep, self.facts.run)
+        jobs = (self.pipeline.flush_when_due, self._tick, self._refresh, self._sweep, self._follow_facts)
         for job in (*jobs, self.surroundings.watch_rules, self.surroundings.watch_sources):
             self._tasks.append(asyncio.create_task(_guarded(job)))
 
@@ -169,6 +168,9 @@ class Runner:
                 await self.pipeline.take(message.topic, message.partition, message.generation_id, message.value)
 
         await _guarded(read)
+
+    async def _follow_facts(self) -> None:
+        await self.surroundings.follow_facts(self.facts)
 
     async def _refuse_fact(self, refusal: Refusal) -> None:
         await self.pipeline.refuse(FACTS, FACTS_PARTITION, refusal)

@@ -46,11 +46,13 @@ def replay(
         Path | None, typer.Option("--mapping", metavar="FILE", help="YAML that says which column is what; CSV needs it")
     ] = None,
     speed: Annotated[
-        float | None, typer.Option(metavar="X", help="1 is as it was lived, 60 a minute a second [default: no waiting]")
+        float | None,
+        typer.Option(metavar="X", help=r"1 is as it was lived, 60 a minute a second \[default: no waiting]"),
     ] = None,
     from_start: Annotated[bool, typer.Option("--from-start", help="Forget how far an earlier run came")] = False,
     state_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where progress and rejected rows go  [default: beside the file]")
+        Path | None,
+        typer.Option(metavar="DIR", help=r"Where progress and rejected rows go  \[default: beside the file]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each file")] = False,
 ) -> None:

@@ -72,7 +72,7 @@ def check(
     context: typer.Context,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE|DIR", help="Rule files, scenario files, directories  [default: all rules]"),
+        typer.Argument(metavar="FILE|DIR", help=r"Rule files, scenario files, directories  \[default: all rules]"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -70,7 +70,7 @@ def sql(
     ] = Role.ANALYST,
     limit: Annotated[
         int | None,
-        typer.Option(min=0, help=f"Rows to show, 0 for all  [default: {DEFAULT_LIMIT} in a table, otherwise all]"),
+        typer.Option(min=0, help=rf"Rows to show, 0 for all  \[default: {DEFAULT_LIMIT} in a table, otherwise all]"),
     ] = None,
 ) -> None:
     """Ask ClickHouse, by default as the read-only analyst, and print the rows.

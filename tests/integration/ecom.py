@@ -38,7 +38,7 @@ def kill_in_turn(platform: Platform, worker: WorkerProcess, records: Sequence[Fe
     The shares are of committed records, strictly between none and all, and each worker got further than the last.
     """
     shares: list[float] = []
-    per_second = len(records) / (kills * 9.0)
+    per_second = len(records) / (kills * 12.0)
     with platform.sending(records, per_second) as feed:
         for _ in range(kills):
             wait_for_progress(platform)

@@ -52,8 +52,8 @@ def to_fact(touch: Touch) -> Fact:
 class Life:
     """One worker after another at partition 0 of 1; what they write stays in `writer`.
 
-    `log` is the topic: records before `flushed` are committed, and what a dead worker knew of those before `stored` was
-    written. `facts` are told one after another.
+    `log` is the topic: records before `flushed` are committed; of those before `ahead` a dead worker may have written.
+    `facts` are told one after another.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Life:
         self.writer = MemoryWriter()
         self.rules = policy.plan.rules
         self.flushed = 0
-        self.stored = 0
+        self.ahead = 0
         self.start()
 
     def start(self) -> None:
@@ -104,7 +104,7 @@ class Life:
         for table, columns in blocks(rows)[:tables_written]:
             self.writer.insert(table, columns)
         if tables_written < 7:
-            self.stored = max(self.stored, self.position) if tables_written == 6 else self.stored
+            self.ahead = max(self.ahead, self.position)
             self.start()
             return
         progress = (0, origin.version >> 32, self.partition.flushes, self.partition.time_ms, {TOPIC: self.position})
@@ -205,7 +205,7 @@ def live(life: Life, steps: Sequence[Step], now_ms: int, check: Callable[[], Non
         if step.then == "flush":
             life.partition.advance(0)
             life.flush()
-            if life.position >= life.stored:
+            if life.position >= life.ahead:
                 check()
         elif step.then == "die":
             life.start()

@@ -123,7 +123,7 @@ def apply(touch: Touch, made: list[Owed]) -> None:
 def apply_promise(touch: Touch, name: str, subject: str | None, meant: Owed | None, made: list[Owed]) -> None:
     kind, details = KINDS[name], touch.details or {}
     time = {**kind.opens, **kind.moves}.get(touch.type)
-    due = touch.occurred_ms + time if isinstance(time, int) else details.get(time)
+    due = touch.occurred_ms + time if isinstance(time, int) else details.get(time)  # type: ignore[arg-type]
     if (
         touch.type in kind.opens
         and due is not None

@@ -114,8 +114,9 @@ SAID: dict[str, tuple[Any, ...]] = {
     "notified": ("delay", "ready", "restock", "hold", "offer"),
 }
 """What properties and fields say; None: nothing."""
-NAMES = {"contact_id", "sku", "order_id", "case_id", "queue", "topic"}
-"""What tells one matter from another: in some worlds there is only one of each."""
+NAMES = ("contact_id", "sku", "order_id", "case_id", "queue", "topic")
+ONE_MATTER = {name: (SAID[name][0], *({None} & {*SAID[name]})) for name in NAMES}
+"""What tells one matter from another: in some worlds there is only one of each, named or not."""
 FIELDS = {"order_id", "case_id", "store_id", "agent_id", "channel"}
 CONTACT, PARCEL, STOCK = ("contact_id", "channel"), ("order_id", "parcels", "parcel_id"), ("sku", "in_stock")
 PROPERTIES: dict[str, tuple[str, ...]] = {
@@ -173,8 +174,7 @@ def touches(draw: st.DrawFn, event_id: str, grid: Grid, types: tuple[str, ...], 
     moment, source = at(hours, draw(st.sampled_from(grid.off_ms))), draw(st.sampled_from(("web", "support")))
     said: dict[str, Any] = {}
     for name in PROPERTIES.get(kind, ()):
-        choices = SAID[name][:1] if one_matter and name in NAMES else SAID[name]
-        said[name] = draw(st.sampled_from(choices))
+        said[name] = draw(st.sampled_from(ONE_MATTER[name] if one_matter and name in ONE_MATTER else SAID[name]))
     if kind == "notification_sent":
         said["topic"] = draw(st.sampled_from(SAID["notified"]))
     if kind in MAY_NOT_SAY and draw(st.booleans()):
