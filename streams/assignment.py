@@ -26,6 +26,8 @@ def take_over(
     for customer_name, sku in find_wishes(writer):
         partition.note_wish(customer_key(customer_name), sku)
     adopt_orphans(partition, find_orphans(writer, group, number, partitions))
+    # Last, as it is facts that decide, and they are not known here: what was stated while nobody owned it.
+    partition.look_again(list(partition.wishes))
     return partition
 
 

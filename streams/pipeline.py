@@ -351,8 +351,6 @@ class Pipeline:
             self._restoring, self._take_over, number, partitions, patience
         )
         partition.context = self.context._replace(silent={})
-        # What was stated while nobody owned it.
-        partition.look_again(list(partition.wishes))
         self._partitions[number] = partition
         self._arriving.pop(number, None)
         self._metrics.restore_seconds.set(time.perf_counter() - began)
