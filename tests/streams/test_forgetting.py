@@ -7,10 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinks import tables
+from streams.policy import Policy
+from streams.stitching import StitchingRules
 from tests.streams.lives import Life, Seen, Step, live, written
-from tests.streams.oracle import HOUR_MS, Expected
+from tests.streams.oracle import HOUR_MS, Expected, Limits, expect
+from tests.streams.scene_rules import CALENDARS, PLAN, RULES
 from tests.streams.scenes import (
     ALL_THEMES,
+    GAP_HOURS,
     HOURS_AFTER,
     LONG_GRIDS,
     STEPS,
@@ -128,3 +132,15 @@ def test_a_closed_customer_leaves_no_state() -> None:
     life = kept([("customer_id:A", touch("contact_started", 0, "e0", order_id="O-1"))], [Step(1, "flush")], at(1000))
     assert life.writer.latest(tables.CUSTOMER_STATE) == []
     assert [row["status"] for row in life.writer.latest(tables.JOURNEYS)] == ["closed"]
+
+
+@pytest.mark.parametrize("then", ["flush", "die"])
+def test_a_wish_is_answered_long_after_its_journey_has_closed(then: str) -> None:
+    gap, max_gap = GAP_HOURS * HOUR_MS, 60 * HOUR_MS
+    wish = touch("back_in_stock_requested", 0, "e0", details={"sku": "P"})
+    log = [("customer_id:A", wish), ("customer_id:B", touch("page_viewed", 30, "e1"))]
+    told = [touch("restocked", 31, "f0", source="store", details={"sku": "P"})]
+    life = Life(Policy(StitchingRules(gap, max_gap, LATENESS_HOURS * HOUR_MS), PLAN), log, facts=told)
+    found = live(life, [Step(1, "flush"), Step(1, "flush"), Step(0, then)], at(55, 1))
+    assert found == expect(log, Limits(gap, max_gap), RULES, at(55, 1), told, CALENDARS)
+    assert [row[3] for row in found.episodes] == ["restock_silence"]
