@@ -44,7 +44,7 @@ def test_two_processes_share_the_work_and_one_that_dies_comes_back(
     platform = start_platform(**GAP_ONLY)
     group = start_group(platform)
     first, second = members(group)
-    with platform.sending(records, per_second=600) as feed:
+    with platform.sending(records, per_second=240) as feed:
         wait_for_progress(platform)
         os.kill(first.pid, signal.SIGKILL)
         wait_for_progress(platform)
