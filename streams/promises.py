@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -153,13 +154,16 @@ class Promise:
         """When it was fulfilled or withdrawn; None while it is owed."""
         return self.settling.occurred_ms if self.settling else None
 
-    def broken(self) -> tuple[int, int]:
-        """The first moment at which the time promised then had passed and the promise was still owed, and that time."""
+    def broken(self, pass_by: Callable[[int], int] = lambda promised_ms: promised_ms + 1) -> tuple[int, int]:
+        """The first moment at which the time promised then had passed and the promise was still owed, and that time.
+
+        `pass_by`: the moment at which a promised time has passed, by some clock.
+        """
         end = self.settled_ms if self.settled_ms is not None else FOREVER_MS
         for (said, promised), following in zip(self.moves, [*self.moves[1:], None], strict=False):
-            until = following[0] if following else FOREVER_MS
-            if promised < min(until, end):
-                return max(promised + 1, said), promised
+            until, passed_ms = following[0] if following else FOREVER_MS, pass_by(promised)
+            if passed_ms <= min(until, end):
+                return max(passed_ms, said), promised
         return FOREVER_MS, FOREVER_MS
 
     def broken_ms(self) -> int:

@@ -55,7 +55,7 @@ class DeadlineFold:
                 return self._judge_kept(promise)
 
     def _judge_broken(self, promise: Promise, now_ms: int) -> Verdict:
-        broken_ms, promised_ms = self._find_broken(promise)
+        broken_ms, promised_ms = promise.broken(lambda due_ms: self._clock.add(due_ms, 1))
         if promised_ms == FOREVER_MS:
             return NOTHING
         if broken_ms > now_ms:
@@ -88,15 +88,6 @@ class DeadlineFold:
             awaits=self.rule.depends_on if settling is None else NOBODY,
         )
         return finding, changes_ms if settled_ms is not None else min(changes_ms, graver_ms)
-
-    def _find_broken(self, promise: Promise) -> tuple[int, int]:
-        """As `Promise.broken`, with time that runs by the rule's clock."""
-        end = FOREVER_MS if promise.settled_ms is None else promise.settled_ms
-        for (said, promised_ms), following in zip(promise.moves, [*promise.moves[1:], (end, 0)], strict=False):
-            passed_ms = self._clock.add(promised_ms, 1)
-            if passed_ms <= min(following[0], end):
-                return max(passed_ms, said), promised_ms
-        return FOREVER_MS, FOREVER_MS
 
     def _judge_kept(self, promise: Promise) -> Verdict:
         settling, promised_ms = promise.settling, promise.latest_promised_ms
