@@ -6,7 +6,6 @@ many workers had been started by hand.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -14,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +27,8 @@ from deploy.group_metrics import GroupPage, fetch_page
 from deploy.local import tether
 from deploy.local.supervisor import QUOTED_LOG_LINES, Process, ProcessSpec, RestartPolicy, State
 from schemas.errors import Misconfigured
-from schemas.moments import format_epoch_ms
 from schemas.settings import MOST_PROCESSES, Settings
+from streams.worker_note import leave_note, note_path
 
 CANNOT_GO_ON = 70
 WATCH_SECONDS = 0.2
@@ -105,7 +103,7 @@ class Member(Process):
         return self._note().exists()
 
     def _note(self) -> Path:
-        return self._notes / f"{self.pid}.json"
+        return note_path(self._notes, self.pid or 0)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         self._words.clear()
@@ -253,12 +251,5 @@ def _serving(settings: Settings, members: Sequence[Member]) -> Iterator[str]:
 def _announced(data_dir: Path, metrics_url: str, count: int) -> Iterator[None]:
     """Say that all run, and leave the note that a worker leaves, by which `journeys status` finds it."""
     logger.info("%d processes run, and their metrics are one page: %s", count, metrics_url)
-    note = data_dir / "workers" / f"{os.getpid()}.json"
-    note.parent.mkdir(parents=True, exist_ok=True)
-    started_at = format_epoch_ms(time.time_ns() // 1_000_000)
-    content = {"pid": os.getpid(), "metrics_url": metrics_url, "started_at": started_at}
-    note.write_text(json.dumps(content), encoding="utf-8")
-    try:
+    with leave_note(data_dir / "workers", metrics_url):
         yield
-    finally:
-        note.unlink(missing_ok=True)

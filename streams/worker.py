@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from aiokafka.errors import KafkaConnectionError, KafkaError
@@ -20,12 +18,11 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from schemas.errors import JourneysError, Misconfigured
-from schemas.moments import format_epoch_ms
 from schemas.settings import Settings
 from schemas.topics import FACTS
 from sinks.writer import ClickHouseWriter
 from streams.app import WorkerApp, create_app
-from streams.clock import EndOffsets, read_clock_ms
+from streams.clock import EndOffsets
 from streams.configuration import Configuration
 from streams.connections import Connections
 from streams.fact_feed import FactFeed
@@ -40,6 +37,7 @@ from streams.rule_watch import RuleWatch
 from streams.rules.loading import directories
 from streams.score_file import load_weights
 from streams.surroundings import Surroundings
+from streams.worker_note import leave_note
 
 CANNOT_GO_ON = 70
 REFRESH_SECONDS = 1.0
@@ -104,21 +102,14 @@ def _announced(settings: Settings, registry: CollectorRegistry) -> Iterator[None
         raise Misconfigured(
             f"metrics_port {settings.metrics_port} is taken: set JOURNEYS_METRICS_PORT to another, or 0 for a free one"
         ) from error
-    note = (settings.worker_notes_dir or settings.data_dir / "workers") / f"{os.getpid()}.json"
-    _write_note(note, f"http://{settings.metrics_host}:{server.server_port}/metrics")
+    directory = settings.worker_notes_dir or settings.data_dir / "workers"
     try:
-        yield
+        with leave_note(directory, f"http://{settings.metrics_host}:{server.server_port}/metrics"):
+            yield
     finally:
-        note.unlink(missing_ok=True)
         server.shutdown()
         server.server_close()
         thread.join(timeout=2)
-
-
-def _write_note(note: Path, metrics_url: str) -> None:
-    note.parent.mkdir(parents=True, exist_ok=True)
-    content = {"pid": os.getpid(), "metrics_url": metrics_url, "started_at": format_epoch_ms(read_clock_ms())}
-    note.write_text(json.dumps(content), encoding="utf-8")
 
 
 class Runner:

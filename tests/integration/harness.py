@@ -30,6 +30,7 @@ from schemas.settings import Settings
 from schemas.topics import TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from sinks.migrate import migrate
 from sinks.writer import ClickHouseWriter
+from streams.worker_note import note_path
 
 GROUP = "journeys"
 ROOT = Path(__file__).parents[2]
@@ -106,7 +107,7 @@ class WorkerProcess:
 
     def metrics_page(self) -> str:
         """The page as text. Raises OSError while there is none."""
-        url = json.loads((self._notes / f"{self.pid}.json").read_text("utf-8"))["metrics_url"]
+        url = json.loads(note_path(self._notes, self.pid).read_text("utf-8"))["metrics_url"]
         with urllib.request.urlopen(url, timeout=5) as answer:
             return str(answer.read().decode())
 
