@@ -74,7 +74,7 @@ def follow(ground: Ground, worker: Worker, count: int, report: Report) -> Run:
     report("waiting for the worker's first chunk")
     first = Samples({})
     deadline = time.monotonic() + 60
-    while not first.total("touchpoints_accepted_total"):
+    while not first.total("chunk_seconds_count"):
         if not worker.is_alive or time.monotonic() > deadline:
             raise BenchmarkFailed(f"the worker read nothing: {worker.last_words}")
         time.sleep(0.01)
