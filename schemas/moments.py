@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -48,5 +49,13 @@ def from_epoch_ms(epoch_ms: int) -> datetime:
 
 
 def format_epoch_ms(epoch_ms: int) -> str:
-    """`2026-11-21T10:00:00.123Z`."""
-    return from_epoch_ms(epoch_ms).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    """`2026-11-21T10:00:00.123Z`. Raises OverflowError outside years 1 to 9999."""
+    minutes, rest_ms = divmod(epoch_ms, 60_000)
+    seconds, milliseconds = divmod(rest_ms, 1_000)
+    # Dates are what is slow to write, and moments that are written together share them.
+    return f"{_format_minute(minutes)}:{seconds:02}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=16_384)
+def _format_minute(epoch_minutes: int) -> str:
+    return (_EPOCH + timedelta(minutes=epoch_minutes)).isoformat(timespec="minutes").removesuffix("+00:00")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from schemas.identifiers import customer_key
+from schemas.moments import format_epoch_ms
 from schemas.topics import TOUCHPOINTS
 from streams.customer import NOT_SCHEDULED_MS, Customer
 from streams.episodes import NO_CONTEXT
@@ -21,6 +22,7 @@ from streams.states import EpisodeState, unpack_head, unpack_touches
 from streams.touch import Touch
 
 EPOCH_BITS = 32
+MANY_LATE = 100
 
 
 @dataclass(slots=True)
@@ -32,7 +34,11 @@ class Outcome:
     late: Counter[str] = field(default_factory=Counter)
     misrouted: list[Arrival] = field(default_factory=list)
     changes: list[tuple[str, EpisodeState]] = field(default_factory=list)
-    touched: dict[str, Customer] = field(default_factory=dict)
+
+    @property
+    def is_mostly_late(self) -> bool:
+        """Whether so much of it is late that something must be wrong."""
+        return MANY_LATE <= self.late.total() > self.accepted.total() / 2
 
 
 class Partition:
@@ -62,6 +68,7 @@ class Partition:
         self._gone: dict[str, tuple[Customer, Cold | None]] = {}
         self._episodes: dict[str, tuple[str, EpisodeState]] = {}
         self._unannounced = Outcome()
+        self._unreviewed: dict[str, Customer] = {}
         self._unadopted: list[str] = []
         # Customers who wished to be told that stock is back, by SKU; some of them may have been told since.
         self.wishes: dict[str, set[str]] = {}
@@ -103,14 +110,16 @@ class Partition:
         return outcome
 
     def detect(self, outcome: Outcome) -> None:
-        """Review the customers that `stitch` touched, and let time pass to where the chunk brought it."""
-        self._review(outcome.touched, outcome)
+        """Review the customers that `stitch` touched, and let time pass to where the chunks brought it."""
         self.advance(self.time_ms, outcome)
 
     def stitch(self, chunk: DecodedChunk) -> Outcome:
-        """Take one chunk without looking for friction yet; `detect` must follow before anything else."""
+        """Take one chunk without looking for friction yet; `detect` must follow before `gather`.
+
+        After several chunks it costs less: a customer is reviewed once. What it finds then is the same.
+        """
         outcome = Outcome()
-        touched = outcome.touched
+        touched = self._unreviewed
         accepted: list[Arrival] = []
         customers: list[Customer] = []
         late: list[int] = []
@@ -198,6 +207,9 @@ class Partition:
         outcome = outcome if outcome is not None else Outcome()
         outcome.changes += self._unannounced.changes
         self._unannounced.changes.clear()
+        if self._unreviewed:
+            touched, self._unreviewed = self._unreviewed, {}
+            self._review(touched, outcome)
         self.time_ms = max(self.time_ms, now_ms)
         due = self._due
         while due and due[0][0] <= self.time_ms:
@@ -241,6 +253,7 @@ class Partition:
 
         From then on the partition counts as written: a flush that fails must be tried again or end the worker.
         """
+        assert not self._unreviewed, "what is stored of a customer has been looked at"
         self.flushes += 1
         origin = Origin(self.number, self.positions.get(TOUCHPOINTS, 0), self.epoch << EPOCH_BITS | self.flushes)
         rows.touchpoints.take(self.touchpoints)
@@ -340,9 +353,23 @@ class Partition:
         return bool(self._unadopted)
 
     @property
+    def is_unreviewed(self) -> bool:
+        """Whether `detect` must come before `gather`."""
+        return bool(self._unreviewed)
+
+    @property
     def is_unwritten(self) -> bool:
         """Whether there is anything that a flush would write."""
-        return bool(self.dirty or self._gone or self._episodes or len(self.touchpoints))
+        return bool(self._unreviewed or self.dirty or self._gone or self._episodes or len(self.touchpoints))
+
+
+def describe_late(partition: Partition, outcome: Outcome) -> str:
+    """What to say of a chunk that is mostly late."""
+    return (
+        f"{outcome.late.total()} of {outcome.accepted.total()} touchpoints are late for partition {partition.number}, "
+        f"whose time is {format_epoch_ms(partition.time_ms)}: "
+        "history that is replayed after newer touchpoints joins no journey"
+    )
 
 
 def unpack(key: str, policy: Policy, cold: Cold) -> Customer:

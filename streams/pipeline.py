@@ -20,23 +20,22 @@ import faust
 from faust.types import TP
 
 from schemas.errors import Transient
-from schemas.moments import format_epoch_ms
 from schemas.settings import Settings
-from schemas.topics import DEAD_LETTERS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
+from schemas.topics import TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from sinks.writer import Writer, retry
 from streams.alerting import Alerting, Told
 from streams.assignment import adopt_orphans, find_orphans, take_over
 from streams.clock import EndOffsets, read_clock_ms
 from streams.configuration import Configuration
-from streams.decoding import STEP, Decoder
+from streams.decoding import Decoder
 from streams.episodes import NO_CONTEXT
 from streams.flushing import Flush, Patience, observe_flush, write_flush
 from streams.friction.plan import Plan
 from streams.metrics import Metrics
 from streams.outbox import Outbox
-from streams.partition import Outcome, Partition
-from streams.publishing import dead_letter_row, encode_dead_letter
-from streams.records import DecodedChunk, Record, Refusal
+from streams.partition import Outcome, Partition, describe_late
+from streams.records import DecodedChunk, Record
+from streams.refusals import Refusals
 from streams.rows import Rows
 from streams.silence import SOURCE_SILENT
 from streams.states import EpisodeState
@@ -50,7 +49,6 @@ REVOKE_SECONDS = 5.0
 STOP_SECONDS = 20.0
 LOOK_ON_CUSTOMERS = 2_000
 """So many customers are looked at in each tick after the rules have changed."""
-MANY_LATE = 100  # of one chunk, and most of it: that is worth a warning
 
 
 class Pipeline:
@@ -72,7 +70,7 @@ class Pipeline:
         self._decoder = Decoder(configuration.door, configuration.policy.plan.keeps)
         self._partitions: dict[int, Partition] = {}
         self._arriving: dict[int, asyncio.Task[Partition]] = {}
-        self._dead_letters: list[tuple[object, ...]] = []
+        self.refusals = Refusals(outbox, metrics)
         self._uncommitted: dict[TP, int] = {}
         self._writing_rows = 0
         self._tenure = 0
@@ -94,7 +92,7 @@ class Pipeline:
 
     @property
     def _unwritten_rows(self) -> int:
-        return self._writing_rows + sum(len(p.touchpoints) for p in self._partitions.values()) + len(self._dead_letters)
+        return self._writing_rows + sum(len(p.touchpoints) for p in self._partitions.values()) + len(self.refusals)
 
     async def take(self, topic: str, number: int, generation: int, records: list[Record]) -> None:
         """Process one chunk, unless its partition has gone away meanwhile; then its next owner reads it again."""
@@ -114,8 +112,9 @@ class Pipeline:
         async with self._step:
             with self._timed("stitch"):
                 outcome = partition.stitch(chunk)
-            with self._timed("detect"):
-                partition.detect(outcome)
+            if not self.is_behind:
+                with self._timed("detect"):
+                    partition.detect(outcome)
             await self._act(partition, chunk, outcome, fresh, now_ms)
             if self._partitions.get(number) is partition:
                 self._uncommitted[TP(topic, number)] = chunk.next_offset
@@ -149,29 +148,13 @@ class Pipeline:
         self, partition: Partition, chunk: DecodedChunk, outcome: Outcome, records: list[Record], now_ms: int
     ) -> None:
         self._metrics.count_touchpoints(outcome.accepted, outcome.duplicate, outcome.late)
-        late, taken = outcome.late.total(), outcome.accepted.total()
-        if late > taken / 2 and late >= MANY_LATE:
-            self._app.logger.warning(
-                "%d of %d touchpoints are late for partition %d, whose time is %s: "
-                "history that is replayed after newer touchpoints joins no journey",
-                late,
-                taken,
-                partition.number,
-                format_epoch_ms(partition.time_ms),
-            )
+        if outcome.is_mostly_late:
+            self._app.logger.warning("%s", describe_late(partition, outcome))
         for refusal in chunk.refusals:
-            await self.refuse(chunk.topic, chunk.partition, refusal)
+            await self.refusals.add(chunk.topic, chunk.partition, refusal)
         if outcome.misrouted:
             await self._send_on(partition, outcome, {record.offset: record.value or b"" for record in records})
         await self._publish(partition, outcome, now_ms)
-
-    async def refuse(self, topic: str, partition: int, refusal: Refusal) -> None:
-        """Keep a refused record with its reason."""
-        now_ms = read_clock_ms()
-        self._metrics.dead_letters.labels(refusal.reason).inc()
-        self._dead_letters.append(dead_letter_row(topic, partition, refusal, STEP, now_ms))
-        value = encode_dead_letter(topic, partition, refusal, STEP, now_ms)
-        await self._outbox.send(DEAD_LETTERS, f"{topic}-{partition}-{refusal.offset}".encode(), value)
 
     async def _send_on(self, partition: Partition, outcome: Outcome, values: dict[int, bytes]) -> None:
         for arrival in outcome.misrouted:
@@ -181,7 +164,8 @@ class Pipeline:
         self._metrics.rekeyed.inc(len(outcome.misrouted))
 
     async def _publish(self, partition: Partition, outcome: Outcome, now_ms: int) -> None:
-        await self._alerting.publish(partition, outcome.changes, self._configuration.rules, now_ms)
+        with self._timed("tell"):
+            await self._alerting.publish(partition, outcome.changes, self._configuration.rules, now_ms)
 
     def _is_live(self, partition: Partition, now_ms: int) -> bool:
         return abs(now_ms - partition.time_ms) <= self._configuration.live_within_ms
@@ -237,7 +221,7 @@ class Pipeline:
         partition = self._partitions[FIRST_PARTITION]
         async with self._step:
             partition.keep("", state)
-            await self._alerting.send(Told(partition, "", SOURCE_SILENT, state), now_ms)
+            await self._alerting.send([Told(partition, "", SOURCE_SILENT, state)], now_ms)
 
     @property
     def speaks_for_all(self) -> bool:
@@ -264,6 +248,7 @@ class Pipeline:
         """Write all that is unwritten, then commit. Raises Fenced, Terminal or Transient (told to give up)."""
         async with self._flush_lock:
             async with self._step:
+                await self._detect_rest()
                 with self._timed("rows"):
                     flush = self._gather()
                 tenure, patience = self._tenure, self._patience
@@ -286,6 +271,16 @@ class Pipeline:
         async with self._room:
             self._room.notify_all()
 
+    async def _detect_rest(self) -> None:
+        """Look for friction in what came while the worker was behind: once a flush, as it is history already."""
+        now_ms = read_clock_ms()
+        for partition in self._partitions.values():
+            if partition.is_unreviewed:
+                outcome = Outcome()
+                with self._timed("detect"):
+                    partition.detect(outcome)
+                await self._publish(partition, outcome, now_ms)
+
     @contextlib.contextmanager
     def _timed(self, step: str) -> Iterator[None]:
         began = time.perf_counter()
@@ -306,7 +301,7 @@ class Pipeline:
                 progress.append(
                     (partition.number, partition.epoch, partition.flushes, partition.time_ms, dict(partition.positions))
                 )
-        rows.dead_letters, self._dead_letters = self._dead_letters, []
+        rows.dead_letters = self.refusals.take()
         rows.facts, self._facts = self._facts, []
         positions, self._uncommitted = self._uncommitted, {}
         self._flush_wanted.clear()
@@ -384,7 +379,7 @@ class Pipeline:
         self._alerting.forget()
         self._partitions.clear()
         self._uncommitted.clear()
-        self._dead_letters.clear()
+        self.refusals.take()
         self._writing_rows = 0
         self._metrics.assigned.set(0)
         async with self._room:

@@ -164,7 +164,7 @@ class Runner:
         await self.surroundings.follow_facts(self.facts)
 
     async def _refuse_fact(self, refusal: Refusal) -> None:
-        await self.pipeline.refuse(FACTS, FACTS_PARTITION, refusal)
+        await self.pipeline.refusals.add(FACTS, FACTS_PARTITION, refusal)
 
     async def _tick(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from schemas.moments import format_epoch_ms
@@ -29,6 +29,7 @@ _UNITS = (
 )
 
 
+@lru_cache(maxsize=65_536)
 def format_duration(seconds: float, language: Language) -> str:
     """A duration in its largest fitting unit, one decimal at most: `12.5 min`, `12.5 דקות`."""
     unit = next((each for each in _UNITS if seconds >= each.seconds), _UNITS[-1])
@@ -45,11 +46,6 @@ _JUST_LATE: dict[Language, str] = {"en": "less than 1 h", "he": "פחות משע
 def format_amount(amount: float, unit: str, language: Language) -> str:
     """A duration where the unit is seconds, else the number."""
     return format_duration(amount, language) if unit == "seconds" else f"{amount:g}"
-
-
-def _window_of(rule: Rule) -> timedelta:
-    found: timedelta | None = getattr(rule.primitive, "within", None) or getattr(rule.primitive, "by", None)
-    return found or timedelta(0)
 
 
 def _still(state: EpisodeState) -> dict[Language, str]:
@@ -80,7 +76,7 @@ def render_reason(rule: Rule, state: EpisodeState, language: Language) -> str:
     return template.format(
         actual=_JUST_LATE[language] if just_late else format_amount(state.actual, state.unit, language),
         threshold=format_amount(state.threshold, state.unit, language),
-        window=format_duration(_window_of(rule).total_seconds(), language),
+        window=format_duration(rule.window_seconds, language),
         place=state.subject,
         promised=format_epoch_ms(state.promised_ms) if state.promised_ms is not None else "",
         still_en=still["en"],
@@ -115,7 +111,7 @@ def render_silent_if(rule: Rule, state: EpisodeState) -> dict[str, str]:
 
 
 def _window(rule: Rule, language: Language) -> str:
-    return format_duration(_window_of(rule).total_seconds(), language)
+    return format_duration(rule.window_seconds, language)
 
 
 def _in_time(rule: Rule, limit_ms: int) -> dict[str, str]:

@@ -148,6 +148,12 @@ class Rule(Part):
         found: Primitive = getattr(self, self.primitive_name)
         return found
 
+    @cached_property
+    def window_seconds(self) -> float:
+        """The time within which it counts or waits for something, as its texts say it; 0 for a rule without."""
+        window: timedelta | None = getattr(self.primitive, "within", None) or getattr(self.primitive, "by", None)
+        return window.total_seconds() if window is not None else 0.0
+
     @property
     def is_sequel(self) -> bool:
         """Whether it begins with episodes of other rules."""

@@ -77,13 +77,15 @@ class Life:
         self.partition.context = Context(self.book)
         self.position = self.flushed
 
-    def process(self, records: int) -> None:
-        """Take the next chunk."""
+    def process(self, records: int, is_behind: bool = False) -> None:
+        """Take the next chunk; behind, friction is looked for only when something else happens."""
         chunk = self.log[self.position : self.position + records]
         keeps = self.policy.plan.keeps
         arrivals = [to_arrival(self.position + n, *seen, keeps) for n, seen in enumerate(chunk)]
         self.position += len(chunk)
-        self.partition.process(DecodedChunk(TOPIC, 0, self.position, arrivals))
+        outcome = self.partition.stitch(DecodedChunk(TOPIC, 0, self.position, arrivals))
+        if not is_behind:
+            self.partition.detect(outcome)
 
     @property
     def processed(self) -> Sequence[Seen]:
@@ -99,6 +101,7 @@ class Life:
 
     def flush(self, tables_written: int = 7) -> None:
         """Write what is unwritten. With fewer than 7 tables the worker is killed before the others are written."""
+        self.partition.advance(0)
         rows = Rows()
         origin = self.partition.gather(rows, self.rules, 0)
         for table, columns in blocks(rows)[:tables_written]:
@@ -196,14 +199,14 @@ class Step:
     records: int
     then: str = ""
     amount: int = 0
+    is_behind: bool = False
 
 
 def live(life: Life, steps: Sequence[Step], now_ms: int, check: Callable[[], None] = lambda: None) -> Expected:
     """Go through the steps, then to the end; returns what the tables show. `check` is called after each flush."""
     for step in steps:
-        life.process(step.records)
+        life.process(step.records, step.is_behind)
         if step.then == "flush":
-            life.partition.advance(0)
             life.flush()
             if life.position >= life.ahead:
                 check()
