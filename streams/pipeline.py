@@ -73,7 +73,7 @@ class Pipeline:
         self.refusals = Refusals(outbox, metrics)
         self._uncommitted: dict[TP, int] = {}
         self._writing_rows = 0
-        self._tenure = 0
+        self.tenure = 0
         # What a chunk did and what it published must be in the same flush: nothing is gathered in between.
         self._step = asyncio.Lock()
         self._flush_lock = asyncio.Lock()
@@ -251,7 +251,7 @@ class Pipeline:
                 await self._detect_rest()
                 with self._timed("rows"):
                     flush = self._gather()
-                tenure, patience = self._tenure, self._patience
+                tenure, patience = self.tenure, self._patience
             if flush is None:
                 return
             began = time.perf_counter()
@@ -263,7 +263,7 @@ class Pipeline:
                 self._note_wait,
             )  # fmt: skip
             self._metrics.steps.labels("insert").inc(time.perf_counter() - began)
-            if tenure == self._tenure:
+            if tenure == self.tenure:
                 self._writing_rows = 0
                 await self._consumer().commit_positions(flush.positions)
             observe_flush(self._metrics, flush, time.perf_counter() - began, read_clock_ms())
@@ -374,7 +374,7 @@ class Pipeline:
             last.add_done_callback(lambda flush: flush.exception())
         elif (error := last.exception()) is not None:
             self._app.logger.warning("Left unwritten on revocation, to be done again: %s", error)
-        self._tenure += 1
+        self.tenure += 1
         self._patience.give_up()
         self._alerting.forget()
         self._partitions.clear()

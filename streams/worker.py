@@ -42,6 +42,8 @@ from streams.worker_note import leave_note
 CANNOT_GO_ON = 70
 REFRESH_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
+FIRST_SWEEP_SECONDS = 3.0
+"""After partitions have come; then in doubling steps. It is then that a former owner may wake up and write on."""
 logger = logging.getLogger("journeys.worker")
 
 
@@ -172,11 +174,15 @@ class Runner:
             await self.pipeline.tick()
 
     async def _sweep(self) -> None:
+        pause_seconds, tenure = FIRST_SWEEP_SECONDS, self.pipeline.tenure
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(pause_seconds)
             await self.pipeline.sweep()
-            if not self.pipeline.is_behind:
+            if pause_seconds == SWEEP_SECONDS and not self.pipeline.is_behind:
                 look_for_cycles()
+            pause_seconds = min(2 * pause_seconds, SWEEP_SECONDS)
+            if tenure != self.pipeline.tenure:
+                pause_seconds, tenure = FIRST_SWEEP_SECONDS, self.pipeline.tenure
 
     async def _refresh(self) -> None:
         while True:
