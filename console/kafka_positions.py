@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError, NotCoordinatorError
 
 from producers.emitters import explain, no_answer
 from producers.servers import find_fault
 from schemas.topics import TOPICS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
 
+Answer = TypeVar("Answer")
 READ = (TOUCHPOINTS, TOUCHPOINTS_REKEYED)
 """The topics that the group reads."""
+NO_COORDINATOR = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
 TIMEOUT_MS = 5_000
 WAIT_MS = 100
 READ_SECONDS = 1.0
@@ -59,7 +61,7 @@ def read_positions(options: Mapping[str, Any], group: str) -> list[TopicPosition
     except (KafkaError, OSError) as error:
         raise no_answer(options, explain(error)) from error
     try:
-        committed = _read_committed(options, group)
+        committed = read_committed(options, group)
         numbers = {topic.name: consumer.partitions_for_topic(topic.name) or set() for topic in TOPICS}
         ends = find_ends(consumer, [TopicPartition(name, each) for name, found in numbers.items() for each in found])
     except KafkaError as error:
@@ -95,14 +97,30 @@ def find_ends(consumer: Any, partitions: Sequence[Any], read_seconds: float = RE
     return ends
 
 
+def ask_again(ask: Callable[[], Answer], seconds: float = TIMEOUT_MS / 1000) -> Answer:
+    """Return Kafka's answer about a group, asking until it has a broker for it, which on a new server takes a moment.
+
+    Raises what the last question raised when that is not within `seconds`, and any other error at once.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except NO_COORDINATOR:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(WAIT_MS / 1000)
+
+
 def _of(name: str, offsets: Mapping[Any, int]) -> dict[int, int]:
     return {each.partition: offset for each, offset in offsets.items() if each.topic == name}
 
 
-def _read_committed(options: Mapping[str, Any], group: str) -> dict[Any, int]:
+def read_committed(options: Mapping[str, Any], group: str) -> dict[Any, int]:
+    """The next offset that a group reads of each partition where it has committed one. Raises KafkaError."""
     admin = KafkaAdminClient(**options)
     try:
-        answers = admin.list_group_offsets({group: None})
+        answers = ask_again(lambda: admin.list_group_offsets({group: None}))
         return {each: found.offset for each, found in answers.get(group, {}).items() if found.offset >= 0}
     finally:
         admin.close()

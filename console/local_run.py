@@ -15,7 +15,7 @@ from typing import Any
 
 from console.invocation import kafka_options
 from console.worker_files import find_workers, look_at_worker
-from deploy.local.stack import LocalStack
+from deploy.local.stack import KafkaKind, LocalStack
 from deploy.local.supervisor import Process, ProcessSpec, RestartPolicy, State
 from deploy.services import Services, clickhouse_client_options, make_local_stack
 from producers.topics import create_topics
@@ -50,8 +50,9 @@ def interruptible() -> Iterator[None]:
 class LocalRun:
     """A context manager: on entry all parts are started and healthy, on exit all are stopped, the workers first.
 
-    Parts for which the settings name a server are not started. `say` is told each step in one line. Entering raises
-    `Misconfigured`, `Transient` or `Terminal`, having stopped what was started.
+    Parts for which the settings name a server are not started, and so `kafka` and `brokers`, as of `LocalStack`, may
+    have no effect. `say` is told each step in one line. Entering raises `Misconfigured`, `Transient` or `Terminal`,
+    having stopped what was started.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class LocalRun:
         *,
         workers: int = 1,
         ports: dict[str, int] | None = None,
+        kafka: KafkaKind = "memory",
+        brokers: int = 1,
         say: Say = lambda _: None,
     ) -> None:
         self.settings = settings
         self._say = say
         self._worker_count = workers
-        self._stack = make_local_stack(settings, **(ports or {}))
+        self._stack = make_local_stack(settings, kafka=kafka, brokers=brokers, **(ports or {}))
         self._workers: list[Process] = []
         self._joining: set[str] = set()
         self._restarts: dict[str, int] = {}
@@ -93,7 +96,8 @@ class LocalRun:
     def _start(self) -> None:
         if self._stack is not None:
             self._stack.start()
-            self._say(f"started {' and '.join(status.name for status in self._stack.status())}")
+            *others, last = (status.name for status in self._stack.status())
+            self._say(f"started {', '.join(others)}{' and ' * bool(others)}{last}")
         self.services = Services.resolve(self.settings)
         done = migrate(clickhouse_client_options(self.services.clickhouse_url, self.settings))
         self._say(f"schema: {f'{len(done)} migrations run' if done else 'up to date'}")
@@ -155,7 +159,7 @@ class LocalRun:
             return
         for status in self._stack.status():
             self._tell_restart(status.name, status.restarts)
-            if status.name == "kafka" and status.state is State.HEALTHY and status.restarts > self._settled_restarts:
+            if not self._stack.keeps_topics and status.name == "kafka" and status.state is State.HEALTHY:
                 self._refill_broker(status.restarts)
         if self._stack.failure:
             raise Terminal(self._stack.failure)
@@ -183,7 +187,9 @@ class LocalRun:
         return True
 
     def _refill_broker(self, restarts: int) -> None:
-        """The local broker keeps topics in memory only: after a restart they are made anew and workers join afresh."""
+        """Topics that were in memory only are made anew after a restart of their broker, and workers join afresh."""
+        if restarts <= self._settled_restarts:
+            return
         try:
             self._create_topics()
         except Transient:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from clickhouse_driver.util.helpers import parse_url
 
-from deploy.local.stack import LocalStack, read_stack
+from deploy.local.stack import KafkaKind, LocalStack, read_stack
 from schemas.errors import Misconfigured
 from schemas.settings import Settings
 
@@ -52,13 +52,21 @@ class Services:
 
 
 def make_local_stack(
-    settings: Settings, *, kafka_port: int = 0, clickhouse_port: int = 0, clickhouse_http_port: int = 0
+    settings: Settings,
+    *,
+    kafka: KafkaKind = "memory",
+    brokers: int = 1,
+    kafka_port: int = 0,
+    clickhouse_port: int = 0,
+    clickhouse_http_port: int = 0,
 ) -> LocalStack | None:
     """Return the stack, not yet started, of the parts for which the settings name no server; None for no part."""
     if settings.kafka and settings.clickhouse:
         return None
     return LocalStack(
         settings.data_dir,
+        kafka=kafka,
+        brokers=brokers,
         kafka_port=kafka_port,
         clickhouse_port=clickhouse_port,
         clickhouse_http_port=clickhouse_http_port,

@@ -15,17 +15,20 @@ from schemas.errors import Misconfigured, Transient
 from schemas.topics import TOPICS, Topic, configuration_of, partitions_of
 
 _ALREADY_EXISTS = 36
+MOST_COPIES = 3
 
 
-def create_topics(options: Mapping[str, Any], partitions: int, replication_factor: int = 1) -> list[str]:
+def create_topics(options: Mapping[str, Any], partitions: int, replication_factor: int | None = None) -> list[str]:
     """Create what is missing and return its names; topics that exist are left as they are (`check_topics` judges them).
 
-    `options` are kafka-python's. Raises `Transient` when no server answers, `Misconfigured` when one refuses.
+    `options` are kafka-python's. Without `replication_factor` a topic has a copy on each server, up to three. Raises
+    `Transient` when no server answers, `Misconfigured` when one refuses.
     """
     with _admin(options) as admin:
         existing = _partition_counts(admin)
         missing = [topic for topic in TOPICS if topic.name not in existing]
-        wanted = [_new_topic(topic, partitions, replication_factor) for topic in missing]
+        copies = replication_factor or min(MOST_COPIES, len(admin.describe_cluster()["brokers"]))
+        wanted = [_new_topic(topic, partitions, copies) for topic in missing]
         answers = admin.create_topics(wanted, raise_errors=False)["topics"] if wanted else []
     refused = [answer for answer in answers if answer["error_code"] not in (0, _ALREADY_EXISTS)]
     if refused:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from clickhouse_driver import Client
 
@@ -67,6 +67,13 @@ class Writer(Protocol):
         """Close every connection, whichever thread opened it."""
 
 
+class Beside(NamedTuple):
+    """A table that goes along with one query: its name, and names and ClickHouse types of its columns."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+
+
 class ClickHouseWriter:
     """`Writer` over the native protocol: a connection per thread, and a new one after any error."""
 
@@ -91,6 +98,14 @@ class ClickHouseWriter:
         with self._client() as client:
             return list(client.execute(sql, _given(parameters), columnar=columnar))
 
+    def query_beside(
+        self, sql: str, parameters: Mapping[str, Any], beside: Beside, rows: Sequence[Mapping[str, Any]]
+    ) -> list[tuple[Any, ...]]:
+        """As `query`; `rows` go along with it and are a table to it, under the name that `beside` gives them."""
+        given = {"name": beside.name, "structure": list(beside.columns), "data": list(rows)}
+        with self._client() as client:
+            return list(client.execute(sql, _given(parameters), external_tables=[given]))
+
     def stream(
         self, sql: str, parameters: Mapping[str, Any] | None = None, block_rows: int = 65_536
     ) -> Iterator[list[tuple[Any, ...]]]:
@@ -110,7 +125,7 @@ class ClickHouseWriter:
             clients = list(self._clients.values())
             self._clients.clear()
         for client in clients:
-            client.disconnect()
+            _let_go(client)
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
@@ -122,7 +137,7 @@ class ClickHouseWriter:
             # Half of an answer may still be on its way: whoever reads it next must not be us.
             with self._lock:
                 self._clients.pop(thread, None)
-            client.disconnect()
+            _let_go(client)
             if isinstance(error, Exception):
                 raise classify(error) from error
             raise
@@ -136,6 +151,12 @@ class ClickHouseWriter:
         for each in left_over:
             each.disconnect()
         return client
+
+
+def _let_go(client: Client) -> None:
+    """Disconnect, while the thread that uses the connection, or the one that closes all, may be doing the same."""
+    with suppress(AttributeError, OSError):
+        client.disconnect()
 
 
 def _given(parameters: Mapping[str, Any] | None) -> dict[str, Any] | None:

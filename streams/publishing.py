@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from schemas.dead_letter import DeadLetter
+from schemas.dead_letter import DeadLetter, LetterId
 from schemas.moments import format_epoch_ms
+from schemas.topics import REPLAY_ATTEMPT_HEADER, REPLAY_OF_HEADER
 from streams.friction.texts import Wording
 from streams.records import Refusal
 from streams.rules.model import Rule
@@ -14,6 +17,9 @@ from streams.states import EpisodeState
 _encode_json = msgspec.json.Encoder().encode
 MAX_PUBLISHED_BYTES = 512 * 1024
 """Of a refused record at most this much goes to the topic; the table keeps all of it."""
+MAX_PUBLISHED_KEY_BYTES = 8 * 1024
+"""And of its key. What is no text takes several times its length in JSON, and Kafka refuses what is over a megabyte."""
+MAX_ATTEMPT = 65_535
 
 
 def encode_episode(
@@ -64,6 +70,7 @@ def encode_episode(
 def encode_dead_letter(topic: str, partition: int, refusal: Refusal, step: str, refused_ms: int) -> bytes:
     """The JSON of one dead letter."""
     raw, truncated = DeadLetter.encode_raw(refusal.raw, MAX_PUBLISHED_BYTES)
+    replay_of, attempt = read_replay(refusal.headers)
     return (
         DeadLetter(
             topic=topic,
@@ -75,8 +82,10 @@ def encode_dead_letter(topic: str, partition: int, refusal: Refusal, step: str, 
             raw=raw,
             raw_bytes=len(refusal.raw),
             raw_truncated=truncated,
-            key=refusal.key.decode("utf-8", "replace"),
+            key=refusal.key[:MAX_PUBLISHED_KEY_BYTES].decode("utf-8", "replace"),
             refused_at=format_epoch_ms(refused_ms),
+            replay_of=replay_of or None,
+            attempt=attempt,
         )
         .model_dump_json()
         .encode()
@@ -84,7 +93,8 @@ def encode_dead_letter(topic: str, partition: int, refusal: Refusal, step: str, 
 
 
 def dead_letter_row(topic: str, partition: int, refusal: Refusal, step: str, refused_ms: int) -> tuple[object, ...]:
-    """A row of `tables.DEAD_LETTERS`."""
+    """A row of `tables.DEAD_LETTERS`. A record cannot have arrived after its refusal, whatever its timestamp says."""
+    arrived_ms = min(refusal.arrived_ms, refused_ms) if refusal.arrived_ms > 0 else refused_ms
     return (
         topic,
         partition,
@@ -96,4 +106,19 @@ def dead_letter_row(topic: str, partition: int, refusal: Refusal, step: str, ref
         refusal.raw,
         len(refusal.raw),
         refused_ms,
+        arrived_ms,
+        {name: value or b"" for name, value in refusal.headers},
+        *read_replay(refusal.headers),
     )
+
+
+def read_replay(headers: Sequence[tuple[str, bytes]]) -> tuple[str, int]:
+    """Which dead letter a record says that it is a replay of, and how often it was replayed; `("", 0)`: it is none."""
+    found = dict(headers)
+    try:
+        origin = LetterId.parse(found[REPLAY_OF_HEADER].decode("ascii"))
+        attempt = int(found[REPLAY_ATTEMPT_HEADER].decode("ascii"))
+    except (KeyError, ValueError, AttributeError):
+        # Whoever writes to the topic may write any headers.
+        return "", 0
+    return str(origin), min(max(attempt, 1), MAX_ATTEMPT)

@@ -1,10 +1,23 @@
 """Fixtures that every folder of tests may use."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from deploy.local import apache_kafka
 from deploy.local.stack import LocalStack
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what needs Apache Kafka where there is none, or fail there when it must be tested."""
+    if item.get_closest_marker("apache_kafka") is None:
+        return
+    missing = apache_kafka.why_missing()
+    if missing and os.environ.get("REQUIRE_APACHE_KAFKA"):
+        pytest.fail(f"REQUIRE_APACHE_KAFKA is set: {missing}", pytrace=False)
+    if missing:
+        pytest.skip(missing)
 
 
 @pytest.fixture(scope="session")

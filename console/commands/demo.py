@@ -21,7 +21,7 @@ from rich.text import Text
 from console.alert_feed import AlertFeed
 from console.alert_lines import alert_line
 from console.commands.sql import explain
-from console.commands.up import print_addresses
+from console.commands.up import Brokers, Kafka, check_choice, print_addresses
 from console.demo_results import QUESTIONS, SCRIPTED_RULES, Counts, Outcome, read_counts, read_journey, shortfalls
 from console.demo_screen import alert_room, make_screen
 from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser, open_clickhouse, program
@@ -51,7 +51,9 @@ journeys demo
 
 journeys demo --once --seed 7
 
-journeys --data-dir shop demo --customers 20000"""
+journeys --data-dir shop demo --customers 20000
+
+journeys demo --kafka apache"""
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +66,8 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Stop everything after the results")] = False,
     seed: Annotated[int, typer.Option(help="Another seed, another shop")] = 1,
     customers: Annotated[int, typer.Option(min=100, max=1_000_000, help="How many customers")] = DEFAULT_CUSTOMERS,
+    kafka: Kafka = "memory",
+    brokers: Brokers = 1,
 ) -> None:
     """Start everything on this machine with a simulated shop: days of history, then life in real time.
 
@@ -76,8 +80,16 @@ def demo(
     with interruptible(), ExitStack() as stack:
         data_dir = invocation.data_dir or Path(stack.enter_context(_temporary_directory()))
         settings = _settings(invocation, data_dir)
+        check_choice(settings, kafka)
         call = f"{program()} --data-dir {shlex.quote(str(data_dir))}"
-        run = stack.enter_context(LocalRun(settings, say=lambda line: console.print(Text(f"· {line}"), soft_wrap=True)))
+        run = stack.enter_context(
+            LocalRun(
+                settings,
+                kafka=kafka,
+                brokers=brokers,
+                say=lambda line: console.print(Text(f"· {line}"), soft_wrap=True),
+            )
+        )
         print_addresses(console, run)
         show = _Show(console, settings, run, call)
         if once or not console.is_terminal:

@@ -33,8 +33,11 @@ def migrate(
     plan: Annotated[bool, typer.Option("--plan", help="Only print the SQL that would be run")] = False,
     status: Annotated[bool, typer.Option("--status", help="Only list what has run; exit 1 if anything is due")] = False,
     replication_factor: Annotated[
-        int, typer.Option(min=1, max=32, help="Copies that Kafka keeps of each new topic")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1, max=32, help="Copies that Kafka keeps of each new topic  [default: one on each server, up to 3]"
+        ),
+    ] = None,
 ) -> None:
     """Bring ClickHouse's schema up to this version and create the Kafka topics that are missing.
 

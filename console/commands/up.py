@@ -15,7 +15,9 @@ from console.addresses import describe_addresses
 from console.invocation import Invocation, make_console, program
 from console.local_run import LocalRun, interruptible
 from console.worker_files import find_workers
-from deploy.local.stack import read_stack
+from deploy.local.stack import KafkaKind, read_stack
+from schemas.errors import Misconfigured
+from schemas.settings import Settings
 
 # After that the rest is said all the same: a group with other members may take its time.
 JOIN_SECONDS = 30.0
@@ -25,7 +27,16 @@ journeys up
 
 journeys up --kafka-port 9092 --clickhouse-port 9000 --clickhouse-http-port 8123
 
-journeys --data-dir /var/lib/journeys up --workers 2"""
+journeys --data-dir /var/lib/journeys up --workers 2
+
+journeys up --kafka apache
+
+journeys --data-dir cluster up --kafka apache --brokers 3"""
+
+Kafka = Annotated[
+    KafkaKind, typer.Option(help="memory: a small broker that forgets its topics when it ends; apache: Apache Kafka")
+]
+Brokers = Annotated[int, typer.Option(min=1, max=3, help="Brokers of Apache Kafka, 1 or 3")]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +46,8 @@ def register(app: typer.Typer) -> None:
 
 def up(
     context: typer.Context,
+    kafka: Kafka = "memory",
+    brokers: Brokers = 1,
     kafka_port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of Kafka; 0 is any free one")] = 0,
     clickhouse_port: Annotated[int, typer.Option(min=0, max=65_535, help="Native port of ClickHouse")] = 0,
     clickhouse_http_port: Annotated[int, typer.Option(min=0, max=65_535, help="HTTP port of ClickHouse")] = 0,
@@ -43,10 +56,11 @@ def up(
     """Start the platform on this machine and keep it running until Ctrl-C.
 
     Kafka and ClickHouse are started unless settings name existing servers. ClickHouse keeps its data from start to
-    start; the local broker keeps topics in memory only.
+    start; topics are kept by --kafka apache, which needs Java and what `make kafka` fetches, and else in memory only.
     """
     invocation = Invocation.of(context)
     settings = invocation.settings()
+    check_choice(settings, kafka)
     call = program() + (f" --data-dir {shlex.quote(str(settings.data_dir))}" if invocation.data_dir else "")
     console = make_console()
     ports = {
@@ -61,7 +75,7 @@ def up(
     with (
         interruptible(),
         suppress(KeyboardInterrupt),
-        LocalRun(settings, workers=workers, ports=ports, say=say) as run,
+        LocalRun(settings, workers=workers, ports=ports, kafka=kafka, brokers=brokers, say=say) as run,
     ):
         deadline = time.monotonic() + JOIN_SECONDS
         run.run_until(lambda: run.is_ready or time.monotonic() > deadline)
@@ -69,6 +83,14 @@ def up(
         console.print(Text(f"Look: {call} status   Query: {call} sql   Stop: Ctrl-C"), soft_wrap=True)
         run.run_until(lambda: False)
     console.print("stopped")
+
+
+def check_choice(settings: Settings, kafka: KafkaKind) -> None:
+    """Raise `Misconfigured` when a Kafka was chosen and the settings name one already."""
+    if kafka == "apache" and settings.kafka:
+        raise Misconfigured(
+            "--kafka apache would start nothing, since JOURNEYS_KAFKA names a server: choose one of both"
+        )
 
 
 def print_addresses(console: Console, run: LocalRun) -> None:

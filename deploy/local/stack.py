@@ -1,9 +1,10 @@
-"""The local stack: broker and ClickHouse of one directory, as one thing to start, look at and stop.
+"""The local stack: Kafka and ClickHouse of one directory, as one thing to start, look at and stop.
 
 <directory>/stack.json    addresses and process ids while the stack is healthy; no secrets
 <directory>/secrets.json  passwords, readable by the owner only; kept from start to start
 <directory>/stack.lock    locked while a stack uses the directory
 <directory>/clickhouse/   configuration and data of ClickHouse
+<directory>/kafka/        configuration and data of Apache Kafka; the memory-only broker has none
 <directory>/log/          one log per process
 """
 
@@ -16,12 +17,12 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 import psutil
 
-from deploy.local import broker, clickhouse, secrets
+from deploy.local import apache_kafka, broker, clickhouse, secrets
 from deploy.local.lock import DirectoryLock
 from deploy.local.ports import HOST, choose_ports
 from deploy.local.supervisor import Process, ProcessSpec, ProcessStatus, RestartPolicy, Supervisor
@@ -29,6 +30,9 @@ from schemas.errors import Misconfigured
 
 STACK_FILE = "stack.json"
 USERS = (clickhouse.WRITER, clickhouse.ANALYST)
+
+KafkaKind = Literal["memory", "apache"]
+"""`memory`: a small broker that keeps topics in memory only. `apache`: Apache Kafka, which keeps them on disk."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,19 @@ class StackAddresses:
 
 
 class LocalStack:
-    """Broker and ClickHouse on 127.0.0.1 with all their files under `directory`. A context manager.
+    """Kafka and ClickHouse on 127.0.0.1 with all their files under `directory`. A context manager.
 
     A port of 0 means any free one; it stays the same over the restarts of its process. `run_kafka` and `run_clickhouse`
-    leave a part out when an existing server takes its place.
+    leave a part out when an existing server takes its place. Apache Kafka has one broker or three; then `kafka_port` is
+    that of the first. Raises `Misconfigured` for another number.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
+        kafka: KafkaKind = "memory",
+        brokers: int = 1,
         kafka_port: int = 0,
         clickhouse_port: int = 0,
         clickhouse_http_port: int = 0,
@@ -61,11 +68,14 @@ class LocalStack:
         policy: RestartPolicy | None = None,
     ) -> None:
         self.directory = directory.absolute()
-        kafka_ports = {"kafka_port": kafka_port} if run_kafka else {}
+        self._kafka_kind = check_kafka(kafka, brokers)
+        kafka_ports = (
+            {"kafka_port": kafka_port} if kafka == "memory" else apache_kafka.wanted_ports(kafka_port, brokers)
+        )
         clickhouse_ports = {"clickhouse_port": clickhouse_port, "clickhouse_http_port": clickhouse_http_port}
-        self._wanted_ports = kafka_ports | (clickhouse_ports if run_clickhouse else {})
+        self._wanted_ports = (kafka_ports if run_kafka else {}) | (clickhouse_ports if run_clickhouse else {})
         self._lock = DirectoryLock(self.directory / "stack.lock")
-        self._policy = policy
+        self._policy = policy or (apache_kafka.POLICY if kafka == "apache" else None)
         self._supervisor: Supervisor | None = None
         self._ports: dict[str, int] = {}
         self._publishing = threading.Lock()
@@ -84,7 +94,7 @@ class LocalStack:
         """Start all parts and block until they are healthy.
 
         Raises `Misconfigured`, having stopped what was started, when the directory is in use or unusable, a port is
-        taken, a wheel is missing or a process does not become healthy.
+        taken, a wheel or Apache Kafka is missing, or a process does not become healthy.
         """
         if self._supervisor is not None:
             raise Misconfigured(f"the local stack in {self.directory} has been started already")
@@ -116,7 +126,10 @@ class LocalStack:
         return None if self._supervisor is None else self._supervisor.failure
 
     def process(self, name: str) -> Process:
-        """Return the process `kafka` or `clickhouse`, to look at or to disturb; raises `Misconfigured` on others."""
+        """Return a process, to look at or to disturb: `clickhouse`, `kafka`, or of three brokers `kafka-1` and so on.
+
+        Raises `Misconfigured` on others.
+        """
         if self._supervisor is None:
             raise Misconfigured(f"the local stack in {self.directory} is not running")
         try:
@@ -132,8 +145,13 @@ class LocalStack:
         return _make_addresses(os.getpid(), self._ports, secrets.load_passwords(self.directory))
 
     @property
+    def keeps_topics(self) -> bool:
+        """Whether topics and positions are there again after a restart of Kafka."""
+        return self._kafka_kind == "apache"
+
+    @property
     def kafka(self) -> str:
-        """The broker's `host:port`."""
+        """The brokers' `host:port`, with a comma between several."""
         return self._require("kafka", self.addresses.kafka)
 
     @property
@@ -184,7 +202,9 @@ class LocalStack:
             ports = self._ports["clickhouse_port"], self._ports["clickhouse_http_port"]
             log_directory = self.directory / "log"
             specs.append(clickhouse.clickhouse_spec(self.directory / "clickhouse", log_directory, *ports, passwords))
-        if "kafka_port" in self._ports:
+        if "kafka_port" in self._ports and self._kafka_kind == "apache":
+            specs += apache_kafka.broker_specs(self.directory / "kafka", apache_kafka.make_nodes(self._ports))
+        elif "kafka_port" in self._ports:
             specs.append(broker.broker_spec(self.directory, self._ports["kafka_port"]))
         return specs
 
@@ -198,6 +218,18 @@ class LocalStack:
             "secrets_file": str(self.directory / secrets.FILE_NAME),
             "processes": {status.name: status.pid for status in self.status()},
         }
+
+
+def check_kafka(kind: str, brokers: int) -> KafkaKind:
+    """Return the kind of Kafka. Raises `Misconfigured` when there is none such, or not with so many brokers."""
+    kinds = get_args(KafkaKind)
+    if kind not in kinds:
+        raise Misconfigured(f"there is no local Kafka {kind!r}: choose {' or '.join(kinds)}")
+    if kind == "memory" and brokers != 1:
+        raise Misconfigured("the memory-only broker is always one: several need --kafka apache")
+    if brokers not in apache_kafka.BROKER_COUNTS:
+        raise Misconfigured(f"Apache Kafka runs with one broker or three here, not with {brokers}")
+    return "apache" if kind == "apache" else "memory"
 
 
 def read_stack(directory: Path) -> StackAddresses | None:
@@ -229,10 +261,10 @@ def _is_alive(pid: int, created_at: float) -> bool:
 
 
 def _make_addresses(pid: int, ports: dict[str, int], passwords: dict[str, str]) -> StackAddresses:
-    kafka_port, http_port = ports.get("kafka_port"), ports.get("clickhouse_http_port")
+    kafka_ports, http_port = apache_kafka.listener_ports(ports), ports.get("clickhouse_http_port")
     return StackAddresses(
         pid=pid,
-        kafka=f"{HOST}:{kafka_port}" if kafka_port else None,
+        kafka=",".join(f"{HOST}:{port}" for port in kafka_ports) or None,
         clickhouse_url=_make_url(clickhouse.WRITER, ports, passwords),
         clickhouse_http_url=f"http://{HOST}:{http_port}/" if http_port else None,
         analyst_url=_make_url(clickhouse.ANALYST, ports, passwords),

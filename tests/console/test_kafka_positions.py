@@ -1,9 +1,9 @@
 """How far topics reach: also on a broker that reports their ends short."""
 
 import pytest
-from kafka.errors import KafkaError
+from kafka.errors import CoordinatorNotAvailableError, KafkaError
 
-from console.kafka_positions import TopicPosition, find_ends, make_position, read_positions
+from console.kafka_positions import TopicPosition, ask_again, find_ends, make_position, read_positions
 from deploy.local.stack import LocalStack
 from producers.emitters import KafkaEmitter
 from producers.topics import create_topics
@@ -88,6 +88,25 @@ def test_an_end_is_where_a_reader_finds_it_and_costs_a_look_at_the_last_batch(
 def test_what_cannot_be_read_keeps_the_end_that_is_reported(broken: bool) -> None:
     consumer = FakeConsumer({"a": (9, [8 if not broken else 12])}, broken)
     assert find_ends(consumer, ["a"], read_seconds=0.01) == {"a": 9}
+
+
+class NewServer:
+    """A server that makes a place for its groups only when it is first asked for one, and says so `times`."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def answer(self) -> str:
+        self.times -= 1
+        if self.times >= 0:
+            raise CoordinatorNotAvailableError("not yet")
+        return "answer"
+
+
+def test_a_server_without_a_place_for_groups_yet_is_asked_again() -> None:
+    assert ask_again(NewServer(2).answer) == "answer"
+    with pytest.raises(CoordinatorNotAvailableError):
+        ask_again(NewServer(2).answer, seconds=0)
 
 
 def send_together(servers: str, topic: str) -> None:

@@ -20,9 +20,10 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import RetriableError
 
 from console.metrics_page import Samples, parse_metrics
-from deploy.local.stack import LocalStack
+from deploy.local.stack import KafkaKind, LocalStack
 from deploy.services import clickhouse_client_options
 from producers.topics import create_topics
 from schemas.partitioning import partition_of
@@ -127,15 +128,17 @@ class Platform:
     directory: Path
     settings: dict[str, str] = field(default_factory=dict)
     partitions: int = 4
+    kafka: KafkaKind = "memory"
+    brokers: int = 1
     module: str = "tests.integration.worker_process"
     workers: list[WorkerProcess] = field(default_factory=list)
     ends: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
 
     def __enter__(self) -> Platform:
         with contextlib.ExitStack() as opened:
-            self.stack = opened.enter_context(LocalStack(self.directory))
+            self.stack = opened.enter_context(LocalStack(self.directory, kafka=self.kafka, brokers=self.brokers))
             options = clickhouse_client_options(self.stack.clickhouse_url, Settings())
-            self.kafka_options = {"bootstrap_servers": [self.stack.kafka]}
+            self.kafka_options = {"bootstrap_servers": self.stack.kafka.split(",")}
             migrate(options)
             create_topics(self.kafka_options, self.partitions)
             self.writer = ClickHouseWriter(options)
@@ -235,12 +238,24 @@ class Platform:
 
     def committed(self) -> dict[tuple[str, int], int]:
         """The group's committed positions by (topic, partition)."""
-        answers = self._admin.list_group_offsets({GROUP: None})
+        answers = self._ask(lambda: self._admin.list_group_offsets({GROUP: None}))
         return {
             (place.topic, place.partition): found.offset
             for place, found in answers.get(GROUP, {}).items()
             if found.offset >= 0
         }
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """An answer of Kafka, asked until it has one: a broker may be gone, or never have been asked for a group."""
+        answers: list[Any] = []
+
+        def has_answered() -> bool:
+            with contextlib.suppress(RetriableError):
+                answers.append(question())
+            return bool(answers)
+
+        wait_until(has_answered, "Kafka to answer")
+        return answers[0]
 
     def commit(self, positions: Mapping[tuple[str, int], int]) -> None:
         """Commit positions in the group's name, as a member of it, once no other is left."""
@@ -262,10 +277,15 @@ class Platform:
         return sum(max(0, end - committed.get(place, 0)) for place, end in ends.items())
 
     def broker_ends(self, topic: str) -> dict[tuple[str, int], int]:
-        """End offsets as the broker reports them: too low by the length of its last batch, as Tansu does."""
+        """End offsets as the broker reports them. The memory-only one's are too low by the length of its last batch."""
         with self._consumer() as consumer:
             ends = consumer.end_offsets([TopicPartition(topic, number) for number in range(self.partitions)])
         return {(topic, place.partition): end for place, end in ends.items()}
+
+    def leader(self, topic: str, partition: int) -> int:
+        """The number of the broker that leads a partition; -1 while none does."""
+        [described] = self._ask(lambda: self._admin.describe_topics([topic]))
+        return next(int(each["leader_id"]) for each in described["partitions"] if each["partition_index"] == partition)
 
     def wait_idle(self, seconds: float = 60.0) -> float:
         """Wait until everything sent is committed and a worker is alive; returns seconds."""

@@ -151,6 +151,31 @@ def test_one_connection_per_thread_and_a_new_one_after_an_error(options: dict[st
     assert not any(client.connection.connected for client in clients.made)
 
 
+class TornClient:
+    """A connection that another thread has just torn down: the driver finds no socket any more."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def execute(self, *_: Any, **__: Any) -> list[Any]:
+        self.asked += 1
+        if self.asked > 1:
+            raise EOFError("torn down")
+        return [(1,)]
+
+    def disconnect(self) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'close'")
+
+
+def test_a_connection_that_is_being_torn_down_by_another_thread_is_let_go_of() -> None:
+    writer = ClickHouseWriter({}, lambda _: TornClient())
+    assert writer.query("SELECT 1") == [(1,)]
+    writer.close()
+    assert writer.query("SELECT 1") == [(1,)]
+    with pytest.raises(Transient):
+        writer.query("SELECT 1")
+
+
 @pytest.mark.integration
 def test_a_percent_sign_is_only_special_beside_parameters(clickhouse: ClickHouseWriter) -> None:
     assert clickhouse.query("SELECT 7 % 4, formatDateTime(toDateTime(0), '%Y')") == [(3, "1970")]
