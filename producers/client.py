@@ -6,22 +6,26 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from uuid import UUID
 
 from producers.deliveries import Deliveries, Report
 from producers.emitters import Emitter, Headers, KafkaEmitter
+from producers.spool import DEFAULT_BYTES, KafkaReach, Spool, SpoolStatus
 from producers.time_bounds import TimeBounds
 from schemas.errors import Misconfigured, Transient, Undecodable
 from schemas.fact import check_fact, encode_fact, fact_key, is_fact
 from schemas.identifiers import PERSONAL_KINDS, Pseudonymiser, record_key, strongest
 from schemas.moments import format_epoch_ms
-from schemas.topics import FACTS
+from schemas.settings import SpoolFsync
+from schemas.topics import FACTS, TOUCHPOINTS
 from schemas.wire import check_touchpoint, encode_touchpoint
 
 _Record = tuple[Emitter, bytes, bytes, str]
 """Where it goes, key, value, event id."""
+LIMIT_BYTES = 32 * 1024 * 1024
 MAX_BYTES = 262_144
 """Largest touchpoint in bytes that a worker accepts unless it is told otherwise."""
 
@@ -36,6 +40,9 @@ class Client:
     that they accept. At most `limit_bytes` wait for the broker; beyond that a call blocks up to `block_seconds` and
     then raises `Transient`. Thread-safe. As a context manager it flushes on the way out and raises `Transient` if
     something stayed undelivered that no report has named.
+
+    With a spool, what the broker does not take lies on this machine's disk and is reported as spooled; nothing blocks
+    for long while the broker is away, and `Transient` means that the spool is full or its disk fails.
     """
 
     def __init__(
@@ -44,13 +51,15 @@ class Client:
         pseudonymiser: Pseudonymiser | None = None,
         *,
         facts: Emitter | None = None,
-        limit_bytes: int = 32 * 1024 * 1024,
+        limit_bytes: int = LIMIT_BYTES,
         block_seconds: float = 30.0,
         flush_seconds: float = 30.0,
         max_bytes: int = MAX_BYTES,
         time_bounds: TimeBounds | None = None,
+        spool: Spool | None = None,
     ) -> None:
         self._emitter = emitter
+        self._spool = spool
         self._facts = facts
         self._pseudonymiser = pseudonymiser
         self._deliveries = Deliveries(limit_bytes, block_seconds)
@@ -59,10 +68,38 @@ class Client:
         self._time_bounds = time_bounds
 
     @classmethod
-    def connect(cls, options: Mapping[str, Any], pseudonymiser: Pseudonymiser | None = None, **bounds: Any) -> Client:
-        """A client for the Kafka servers that kafka-python's `options` name. Raises as `KafkaEmitter` does."""
-        emitter = KafkaEmitter(options)
-        return cls(emitter, pseudonymiser, facts=emitter.to(FACTS), **bounds)
+    def connect(
+        cls,
+        options: Mapping[str, Any],
+        pseudonymiser: Pseudonymiser | None = None,
+        *,
+        spool_directory: Path | None = None,
+        spool_bytes: int = DEFAULT_BYTES,
+        spool_fsync: SpoolFsync = "interval",
+        **bounds: Any,
+    ) -> Client:
+        """A client for the Kafka servers that kafka-python's `options` name. Raises as `KafkaEmitter` does.
+
+        With a `spool_directory` it starts, and takes records, without a server as well (`producers.spool.Spool`), and
+        raises as `Spool` does.
+        """
+        if spool_directory is None:
+            emitter = KafkaEmitter(options)
+            return cls(emitter, pseudonymiser, facts=emitter.to(FACTS), **bounds)
+        spool = Spool(spool_directory, KafkaReach(lambda: options), limit_bytes=spool_bytes, fsync=spool_fsync)
+        return cls.through(spool, pseudonymiser, **bounds)
+
+    @classmethod
+    def through(cls, spool: Spool, pseudonymiser: Pseudonymiser | None = None, **bounds: Any) -> Client:
+        """A client that takes what the spool takes. Closing it closes the spool."""
+        # While the broker answers, a sender that is faster waits for it, and does not fill the spool.
+        bounds = {"limit_bytes": min(LIMIT_BYTES, spool.limit_bytes // 8), **bounds}
+        return cls(spool.to(TOUCHPOINTS), pseudonymiser, facts=spool.to(FACTS), spool=spool, **bounds)
+
+    @property
+    def spool(self) -> SpoolStatus | None:
+        """What lies in the spool now; None for a client without one."""
+        return None if self._spool is None else self._spool.status()
 
     def track(
         self,
@@ -81,9 +118,9 @@ class Client:
     ) -> str:
         """Send one touchpoint that happened at `occurred_at` (with zone; default now). Returns its `event_id`.
 
-        Returning means checked and on its way, not delivered: `flush` tells. Raises `Undecodable` with one line that
-        names the field at fault, `Misconfigured` for an e-mail or phone without a key to hide it, and `Transient` when
-        the broker takes no more.
+        Returning means checked and on its way, not delivered: `flush` tells; with a spool it also means on disk.
+        Raises `Undecodable` with one line that names the field at fault, `Misconfigured` for an e-mail or phone without
+        a key to hide it, and `Transient` when the broker, or the spool, takes no more.
         """
         now_ms = _now_ms()
         touchpoint = {
@@ -144,7 +181,11 @@ class Client:
         return self._send(touchpoint, headers)
 
     def flush(self, timeout_seconds: float | None = None) -> Report:
-        """Wait for the broker's answers, and report on everything sent since the last report."""
+        """Wait for the broker's answers, and report on everything sent since the last report.
+
+        With a spool, what has no answer by then is reported as spooled; raises `Transient` if the disk failed to make
+        it durable.
+        """
         seconds = self._flush_seconds if timeout_seconds is None else timeout_seconds
         deadline = time.monotonic() + seconds
         for emitter in self._emitters():
@@ -152,11 +193,24 @@ class Client:
         self._deliveries.wait(max(0.0, deadline - time.monotonic()))
         return self._deliveries.report(f"not confirmed within {seconds:g} s; it may still arrive")
 
+    def drain(self, patience_seconds: float | None = None) -> bool:
+        """Wait until the spool is empty, or the broker took nothing for so long; returns whether it is empty.
+
+        By default as long as a flush, and not at all while the broker is away. True without a spool.
+        """
+        if self._spool is None:
+            return True
+        patience = self._flush_seconds if self._spool.status().fault is None else 0.0
+        return self._spool.drain(patience if patience_seconds is None else patience_seconds)
+
     def close(self, timeout_seconds: float | None = None) -> Report:
         """Flush, then let go of the connection."""
-        report = self.flush(timeout_seconds)
-        for emitter in self._emitters():
-            emitter.close(0.0 if report.undelivered else self._flush_seconds)
+        try:
+            report = self.flush(timeout_seconds)
+        except BaseException:
+            self._close_emitters(0.0)
+            raise
+        self._close_emitters(0.0 if report.undelivered else self._flush_seconds)
         return report
 
     def __enter__(self) -> Client:
@@ -168,6 +222,10 @@ class Client:
         report = self.close()
         if report.undelivered and kind is None:
             raise not_delivered(report)
+
+    def _close_emitters(self, timeout_seconds: float) -> None:
+        for emitter in self._emitters():
+            emitter.close(timeout_seconds)
 
     def _emitters(self) -> list[Emitter]:
         return [self._emitter] if self._facts is None else [self._emitter, self._facts]
@@ -228,7 +286,7 @@ def new_event_id(now_ms: int) -> str:
 def not_delivered(report: Report) -> Transient:
     """The error that says so, with the first of them."""
     count, first = len(report.undelivered), report.undelivered[0]
-    total = count + report.delivered
+    total = count + report.delivered + report.spooled
     return Transient(f"{count} of {total} touchpoints were not delivered; first {first.event_id}: {first.reason}")
 
 

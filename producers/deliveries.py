@@ -1,10 +1,11 @@
-"""What became of everything that was sent: on its way, delivered, or not."""
+"""What became of everything that was sent: on its way, delivered, in the spool, or neither."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
 
+from producers.emitters import Spooled
 from schemas.errors import Transient
 
 
@@ -18,10 +19,15 @@ class Undelivered:
 
 @dataclass(frozen=True)
 class Report:
-    """What was settled since the report before: each touchpoint stands in exactly one report."""
+    """What was settled since the report before: each touchpoint stands in exactly one report.
+
+    `delivered`: the broker acknowledged them. `spooled`: it had not yet, and they lie on this machine's disk, and are
+    sent from there.
+    """
 
     delivered: int
     undelivered: list[Undelivered]
+    spooled: int = 0
 
 
 class Deliveries:
@@ -38,7 +44,7 @@ class Deliveries:
         self._waiting: dict[int, tuple[str, int]] = {}
         self._bytes = 0
         self._next = 0
-        self._delivered = 0
+        self._delivered = self._spooled = 0
         self._undelivered: list[Undelivered] = []
 
     def reserve(self, event_id: str, size_bytes: int) -> int:
@@ -58,13 +64,15 @@ class Deliveries:
         self._settle(ticket)
 
     def answer(self, ticket: int, reason: str | None) -> None:
-        """Settle a record: acknowledged (None), or why not."""
+        """Settle a record: acknowledged (None), spooled, or why it is neither."""
         with self._changed:
             event_id = self._settle(ticket)
             if event_id is None:
                 return
             if reason is None:
                 self._delivered += 1
+            elif isinstance(reason, Spooled):
+                self._spooled += 1
             else:
                 self._undelivered.append(Undelivered(event_id, reason))
 
@@ -77,8 +85,9 @@ class Deliveries:
         """Close the account: what has no answer by now is undelivered for that reason, whatever comes later."""
         with self._changed:
             self._undelivered += [Undelivered(event_id, unanswered) for event_id, _ in self._waiting.values()]
-            report = Report(self._delivered, self._undelivered)
-            self._waiting, self._bytes, self._delivered, self._undelivered = {}, 0, 0, []
+            report = Report(self._delivered, self._undelivered, self._spooled)
+            self._waiting, self._bytes, self._undelivered = {}, 0, []
+            self._delivered = self._spooled = 0
             self._changed.notify_all()
             return report
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from kafka.partitioner import Partitioner
 
 from producers.servers import find_fault
@@ -21,6 +21,14 @@ from schemas.topics import TOUCHPOINTS
 Headers = tuple[tuple[str, bytes], ...]
 Answered = Callable[[str | None], None]
 """Called once per record, from any thread: None when the broker acknowledged it, otherwise why it did not."""
+
+
+class Refused(str):
+    """An answer: the broker will never take this very record, whenever it is sent."""
+
+
+class Spooled(str):
+    """An answer: not delivered yet, but kept on this machine's disk, from where it is sent later."""
 
 
 class Emitter(Protocol):
@@ -46,6 +54,8 @@ class KeyPartitioner(Partitioner):  # type: ignore[misc]
         return _partition_of(serialized_key, len(cluster.partitions_for_topic(topic)))
 
 
+GIVE_UP_SECONDS = 5.0
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _partition_of = lru_cache(maxsize=65_536)(partition_of)
 
 
@@ -85,10 +95,13 @@ class KafkaEmitter:
     def send(self, key: bytes, value: bytes, headers: Headers, answered: Answered) -> None:
         try:
             future = self._producer.send(self._topic, value, key, list(headers))
+        except _TOO_LARGE as error:
+            answered(Refused(explain(error)))
+            return
         except KafkaError as error:
             raise Transient(f"topic {self._topic} takes no records: {explain(error)}") from error
         future.add_callback(lambda _: answered(None))
-        future.add_errback(lambda error: answered(explain(error)))
+        future.add_errback(lambda error: answered(_judge(error)))
 
     def flush(self, timeout_seconds: float) -> None:
         try:
@@ -99,7 +112,12 @@ class KafkaEmitter:
     def close(self, timeout_seconds: float) -> None:
         if not self._closed:
             self._closed = True
-            self._producer.close(timeout_seconds)
+            try:
+                self._producer.close(timeout_seconds)
+            except KafkaError:
+                # It lets go only once everything is answered.
+                self._producer._sender.force_close()
+                self._producer.close(GIVE_UP_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -142,6 +160,11 @@ def explain(error: BaseException) -> str:
     said = " ".join(str(error).split())
     name = type(error).__name__
     return said if said.startswith(name) else f"{name}: {said}".removesuffix(": ")
+
+
+def _judge(error: BaseException) -> str:
+    # A batch that is too large is split before this is said of a record.
+    return Refused(explain(error)) if isinstance(error, _TOO_LARGE) else explain(error)
 
 
 def no_answer(options: Mapping[str, Any], reason: str) -> Transient:

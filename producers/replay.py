@@ -49,7 +49,8 @@ class RejectedRows:
 class ReplaySummary:
     """What one run did; the counts are of this run. `line` is the last line that is done with, in any run.
 
-    `reasons` adds up to `rejected`, the commonest first.
+    `reasons` adds up to `rejected`, the commonest first. `spooled` were not delivered when a checkpoint asked, and lay
+    in the client's spool.
     """
 
     delivered: int
@@ -60,6 +61,7 @@ class ReplaySummary:
     rejected_file: Path | None
     seconds: float
     reasons: tuple[RejectedRows, ...] = ()
+    spooled: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def replay_file(
     Without a mapping each NDJSON line is a touchpoint or fact already; CSV needs one. A row that cannot be sent is
     written with its line and reason to `<file>.rejected.ndjson`, and the rest goes on. Stopped at any moment, the next
     run goes on from the last checkpoint; what it sends again does not count twice. Raises `Misconfigured` for input
-    that cannot be read, `Transient` when the broker did not confirm.
+    that cannot be read, `Transient` when the broker did not confirm. What lies in the client's spool counts as
+    confirmed: a checkpoint first makes it durable, as far as the spool's `fsync` lets it.
     """
     run = _Run(path, client, mapping, options, observe)
     return run.run()
@@ -120,6 +123,7 @@ def replay_file(
 @dataclass
 class _Counts:
     delivered: int = 0
+    spooled: int = 0
     rejected: int = 0
     skipped: int = 0
     read: int = 0
@@ -154,8 +158,9 @@ class _Run:
             except DAMAGE as error:
                 self._checkpoint()
                 reason = " ".join(str(error).split())
+                safe = "delivered or spooled" if self._total.spooled else "delivered"
                 raise Misconfigured(
-                    f"{self._path}: broken after line {self._line}: {reason}; the lines before are delivered"
+                    f"{self._path}: broken after line {self._line}: {reason}; the lines before are {safe}"
                 ) from error
             except KeyboardInterrupt:
                 self._checkpoint()
@@ -211,6 +216,7 @@ class _Run:
             update={
                 "line": self._line,
                 "delivered": old.delivered + report.delivered,
+                "spooled": old.spooled + report.spooled,
                 "skipped": old.skipped + since.skipped,
                 "rejected": old.rejected + since.rejected,
                 "rejected_bytes": rejected_bytes,
@@ -219,6 +225,7 @@ class _Run:
         if self._path != STDIN:
             kept.save_progress(self._progress_file, self._progress)
         self._total.delivered += report.delivered
+        self._total.spooled += report.spooled
         self._total.rejected += since.rejected
         for row in since.rows:
             seen = self._reasons.get(row["reason"]) or RejectedRows(row["reason"], 0, row["line"], row["detail"])
@@ -254,7 +261,7 @@ class _Run:
         reasons = tuple(sorted(self._reasons.values(), key=lambda each: -each.count))
         return ReplaySummary(
             total.delivered, total.rejected, total.skipped, self._resumed_after_line, self._line, rejected_file,
-            seconds, reasons,
+            seconds, reasons, total.spooled,
         )  # fmt: skip
 
 

@@ -37,12 +37,13 @@ class Identity(BaseModel):
 
 
 class Progress(BaseModel):
-    """Everything up to `line` was confirmed by the broker, skipped by the mapping, or written to the rejected rows."""
+    """Everything up to `line` was confirmed by broker or spool, skipped by the mapping, or kept among the rejected."""
 
     file: Identity
     mapping_sha256: str
     line: int = 0
     delivered: int = 0
+    spooled: int = 0
     skipped: int = 0
     rejected: int = 0
     rejected_bytes: int = 0

@@ -15,6 +15,7 @@ MOST_PROCESSES = 64
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+SpoolFsync = Literal["always", "interval", "never"]
 
 
 def _alias(name: str) -> AliasChoices:
@@ -76,6 +77,26 @@ class Settings(BaseSettings):
         default=timedelta(seconds=60), description="a sender's clock this far off is corrected"
     )
     max_touchpoint_bytes: int = Field(default=262_144, ge=1_024, description="larger records are refused")
+    dead_letter_ratio: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="a worker stops when more of a partition's last 1,000 records are refused; 0: never",
+    )
+    dead_letter_consecutive: int = Field(
+        default=500, ge=0, le=1_000_000, description="a worker stops when more records in a row are refused; 0: never"
+    )
+
+    spool_dir: Path | None = Field(
+        default=None, description="directory where `emit` and `replay` keep what the broker has not taken yet"
+    )
+    spool_bytes: int = Field(
+        default=1_073_741_824, ge=1_048_576, description="what a spool may take up; beyond it nothing is accepted"
+    )
+    spool_fsync: SpoolFsync = Field(
+        default="interval",
+        description="spooled records outlast a loss of power: `always` at once, `interval` after 0.5 s, or `never`",
+    )
 
     identifier_key: SecretStr | None = Field(default=None, description="secret key that pseudonymises e-mail and phone")
     identifier_key_id: str = Field(

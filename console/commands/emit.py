@@ -14,13 +14,13 @@ import typer
 from rich.text import Text
 
 from console.cells import printable
-from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser
+from console.invocation import Invocation, make_console
+from console.spooling import SpoolOption, drain_spool, open_client, tell_left
 from console.spread_objects import SpreadObjects
-from deploy.services import Services
 from producers.client import Client
+from producers.deliveries import Report
 from producers.replay import HEADERS
-from producers.time_bounds import TimeBounds
-from schemas.errors import Misconfigured, Undecodable
+from schemas.errors import Misconfigured, Transient, Undecodable
 from schemas.wire import parse_object
 
 FLUSH_TOUCHPOINTS = 50_000
@@ -32,6 +32,10 @@ tail -F pos.ndjson | journeys emit
 
 journeys emit --history last-year.ndjson
 
+journeys emit --spool .spool touchpoints.ndjson
+
+journeys emit --spool .spool --drain
+
 python -m producers.simulator --count 10000 --no-personal | journeys emit --json -"""
 
 
@@ -42,16 +46,19 @@ def register(app: typer.Typer) -> None:
 
 @dataclass
 class Tally:
-    """What became of the lines so far."""
+    """What became of the lines so far; `in_spool` is all that its spool holds at the end, None without a spool."""
 
     delivered: int = 0
+    spooled: int = 0
     refused: int = 0
     undelivered: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    in_spool: int | None = None
 
     def as_json(self) -> str:
-        """One object."""
-        return json.dumps(vars(self))
+        """One object; without a spool it says nothing of one."""
+        hidden = ("spooled", "in_spool") if self.in_spool is None else ()
+        return json.dumps({name: value for name, value in vars(self).items() if name not in hidden})
 
 
 def emit(
@@ -59,6 +66,10 @@ def emit(
     file: Annotated[Path, typer.Argument(metavar="[FILE|-]", help="NDJSON; - is standard input")] = Path("-"),
     history: Annotated[
         bool, typer.Option("--history", help="Take what is of any age since 1970, as `journeys replay` does")
+    ] = False,
+    spool: SpoolOption = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Read nothing; send what lies in the spool, and exit with 1 if some stays")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON")] = False,
 ) -> None:
@@ -68,14 +79,20 @@ def emit(
     A line that is no valid one, or whose time the worker would refuse, is refused with its number and reason on
     standard error, and the rest goes on. Exits with 1 when anything was refused or could not be delivered.
     `journeys replay` is for files of history: it resumes.
+
+    With --spool no broker need be there. What it does not take stays in DIR, counts as accepted (exit code 0) and as
+    spooled, not as delivered; the next command with that spool sends it, also after a crash. A full spool accepts no
+    more (JOURNEYS_SPOOL_BYTES), and one process at a time can have it.
     """
     settings = Invocation.of(context).settings()
-    options = kafka_options(Services.resolve(settings), settings)
-    pseudonymiser = make_pseudonymiser(settings)
+    if drain:
+        if str(file) != "-":
+            raise typer.BadParameter(f"--drain reads nothing, and so not {file} either")
+        drain_spool(settings, spool, as_json)
+        return
     tally = Tally()
     with _open(file) as lines:
-        bounds = {"max_bytes": settings.max_touchpoint_bytes, "time_bounds": TimeBounds.of(settings, history=history)}
-        client = Client.connect(options, pseudonymiser, **bounds)
+        client = open_client(settings, spool, history=history)
         try:
             send_lines(lines, client, tally, history=history)
         finally:
@@ -104,12 +121,14 @@ def send_lines(lines: BinaryIO, client: Client, tally: Tally, *, history: bool =
                 # A personal identifier and no key: the other lines may have none.
                 refusal = Undecodable("invalid_identifier", str(error))
                 _refuse(tally, number, refusal, refusal)
+            except Transient as error:
+                raise Transient(f"line {number} and what follows is not sent: {error}") from error
             if sent and sent % FLUSH_TOUCHPOINTS == 0:
-                _settle(tally, client, last=False)
+                _settle(tally, client.flush())
     finally:
         if spread.untold:
             print(f"{spread.untold:,} more objects do not end on their line", file=sys.stderr)
-        _settle(tally, client, last=True)
+        _end(tally, client)
 
 
 def _send(client: Client, found: dict[str, Any], history: bool) -> None:
@@ -131,9 +150,18 @@ def _advise(tally: Tally, history: bool) -> None:
         print("what is that old is history: send it with --history, or with `journeys replay`", file=sys.stderr)
 
 
-def _settle(tally: Tally, client: Client, *, last: bool) -> None:
-    report = client.close() if last else client.flush()
+def _end(tally: Tally, client: Client) -> None:
+    try:
+        _settle(tally, client.flush())
+        left = tell_left(client)
+        tally.in_spool = None if left is None else left.records
+    finally:
+        _settle(tally, client.close())
+
+
+def _settle(tally: Tally, report: Report) -> None:
     tally.delivered += report.delivered
+    tally.spooled += report.spooled
     tally.undelivered += len(report.undelivered)
     for failure in report.undelivered:
         print(f"not delivered: {printable(failure.event_id)}: {printable(failure.reason)}", file=sys.stderr)
@@ -144,6 +172,8 @@ def _print_summary(tally: Tally, as_json: bool) -> None:
         typer.echo(tally.as_json())
         return
     words = [(f"{tally.delivered:,} delivered", "green")]
+    if tally.in_spool is not None:
+        words += [(f", {tally.spooled:,} spooled", "yellow" if tally.spooled else "")]
     words += [(f", {tally.refused:,} refused", "red" if tally.refused else "")]
     words += [(f", {tally.undelivered:,} not delivered", "red" if tally.undelivered else "")]
     make_console().print(Text.assemble(*words))

@@ -13,14 +13,12 @@ from rich.console import Console
 from rich.text import Text
 
 from console.cells import printable
-from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser
+from console.invocation import Invocation, make_console
+from console.spooling import SpoolOption, open_client, tell_left
 from console.spread_objects import CUT_OFF, ONE_A_LINE
-from deploy.services import Services
-from producers.client import Client
 from producers.mapping import load_mapping
 from producers.progress_bar import show_progress
 from producers.replay import RejectedRows, ReplayOptions, ReplaySummary, replay_file
-from producers.time_bounds import TimeBounds
 from schemas.errors import Misconfigured
 
 SHOWN_REASONS = 5
@@ -29,6 +27,8 @@ EPILOG = """Examples:
 journeys replay shop.ndjson
 
 journeys replay clicks.csv.gz --mapping clicks.yaml --speed 60
+
+journeys replay shop.ndjson --spool .spool
 
 producers/mappings/ecom.yaml in the source is a mapping to begin with: journeys replay tests/data/ecom.csv.gz \
 --mapping producers/mappings/ecom.yaml"""
@@ -54,29 +54,30 @@ def replay(
         Path | None,
         typer.Option(metavar="DIR", help=r"Where progress and rejected rows go  \[default: beside the file]"),
     ] = None,
+    spool: SpoolOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each file")] = False,
 ) -> None:
     """Send files of touchpoints, or of anything with a mapping, and show progress.
 
     Rows that cannot be sent go to FILE.rejected.ndjson with their reason, the reasons are counted on the screen, and
     the exit code is 1. Stopped at any moment, the same command goes on where it was; what is sent twice does not count
-    twice.
+    twice. With --spool no broker need be there: a row is done with once it lies in the spool, which is written to disk
+    before progress is (JOURNEYS_SPOOL_FSYNC=never leaves that to the system), and the spool sends it later.
     """
     settings = Invocation.of(context).settings()
     loaded = load_mapping(mapping) if mapping is not None else None
     missing = [str(file) for file in files if str(file) != "-" and not file.is_file()]
     if missing:
         raise Misconfigured(f"no such file: {', '.join(missing)}")
-    kafka = kafka_options(Services.resolve(settings), settings)
     options = ReplayOptions(speed=speed, from_start=from_start, state_dir=state_dir)
     console, rejected = make_console(), 0
-    bounds = {"max_bytes": settings.max_touchpoint_bytes, "time_bounds": TimeBounds.of(settings, history=True)}
-    with Client.connect(kafka, make_pseudonymiser(settings), **bounds) as client:
+    with open_client(settings, spool, history=True) as client:
         for file in files:
             with show_progress(file.name, make_console(stderr=True)) as observe:
                 summary = replay_file(file, client, loaded, options, observe)
             rejected += summary.rejected
             _print_summary(console, file, summary, as_json)
+        tell_left(client)
     if rejected:
         raise typer.Exit(1)
 
@@ -93,6 +94,8 @@ def describe(file: Path, summary: ReplaySummary) -> str:
     """One line about one file's run."""
     rate = summary.delivered / summary.seconds if summary.seconds > 0 else 0.0
     parts: list[Any] = [f"{file}: {summary.delivered:,} delivered in {summary.seconds:.1f} s ({rate:,.0f}/s)"]
+    if summary.spooled:
+        parts.append(f"{summary.spooled:,} went into the spool")
     if summary.resumed_after_line:
         parts.append(f"went on after line {summary.resumed_after_line:,}, where an earlier run had come to")
     if summary.skipped:

@@ -1,28 +1,41 @@
-"""One contract, kept by memory and by the real broker alike."""
+"""One contract, kept by memory, by the real broker, and by a spool in front of either."""
 
 import gc
 import logging
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from deploy.local.stack import LocalStack
-from producers.emitters import Emitter, KafkaEmitter, MemoryEmitter
+from producers.emitters import Emitter, KafkaEmitter, MemoryEmitter, Refused
+from producers.spool import KafkaReach, Spool
 from producers.topics import create_topics
 from schemas.errors import Misconfigured, Transient
+from schemas.topics import TOUCHPOINTS
+from tests.producers.broker_double import BrokerDouble
 
 Make = Callable[[], Emitter]
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.integration)])
-def make(request: pytest.FixtureRequest) -> Make:
+REAL = ("kafka", "spooled kafka")
+
+
+@pytest.fixture(
+    params=["memory", "spooled memory", *(pytest.param(name, marks=pytest.mark.integration) for name in REAL)]
+)
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     if request.param == "memory":
         return MemoryEmitter
+    if request.param == "spooled memory":
+        return lambda: Spool(tmp_path, BrokerDouble().reach).to(TOUCHPOINTS)
     options = {"bootstrap_servers": request.getfixturevalue("stack").kafka}
     create_topics(options, 4)
-    return lambda: KafkaEmitter(options)
+    if request.param == "kafka":
+        return lambda: KafkaEmitter(options)
+    return lambda: Spool(tmp_path, KafkaReach(lambda: options)).to(TOUCHPOINTS)
 
 
 def test_every_record_is_answered_exactly_once(make: Make) -> None:
@@ -46,6 +59,30 @@ def test_after_close_nothing_is_taken_and_closing_again_is_harmless(make: Make) 
     emitter.close(1)
     with pytest.raises(Transient, match="takes no records"):
         emitter.send(b"k", b"v", (), lambda _: pytest.fail("answered a record that was not taken"))
+
+
+@pytest.mark.integration
+def test_closing_answers_what_the_broker_did_not(tmp_path: Path) -> None:
+    with LocalStack(tmp_path, run_clickhouse=False) as stack:
+        options = {"bootstrap_servers": stack.kafka}
+        create_topics(options, 2)
+        emitter, answers = KafkaEmitter(options), list[str | None]()
+        emitter.send(b"k", b"v", (), answers.append)
+        emitter.flush(20)
+        stack.process("kafka").suspend()
+        emitter.send(b"k", b"v", (), answers.append)
+        emitter.close(0.0)
+        stack.process("kafka").resume()
+    assert answers[0] is None and len(answers) == 2 and "closed" in (answers[1] or "")
+
+
+@pytest.mark.parametrize("make", [pytest.param(name, marks=pytest.mark.integration) for name in REAL], indirect=True)
+def test_what_is_larger_than_any_request_is_refused_for_good(make: Make) -> None:
+    emitter, answers = make(), list[str | None]()
+    emitter.send(b"k", b"x" * 2_000_000, (), answers.append)
+    emitter.flush(20)
+    emitter.close(5)
+    assert [type(answer) for answer in answers] == [Refused]
 
 
 @pytest.mark.integration

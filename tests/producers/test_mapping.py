@@ -30,14 +30,14 @@ def test_a_mapping_says_which_columns_it_needs() -> None:
         ("identifiers.customer_id", "identifiers.user_id", "'identifiers.user_id' is no field of a touchpoint"),
         ("  type: event\\n", "", "a touchpoint needs type: say where from"),
         ("identifiers.customer_id: user", "order_id: user", "a touchpoint needs an identifier: map one of"),
-        ("as: float", "as: number", "m.yaml:9: fields.properties.amount.as: Input should be 'text', 'int'"),
+        ("as: float", "as: number", "m.yaml:9: fields.properties.amount.as: write text or int"),
         ("constant: web", "constant: web, column: x", "m.yaml:5: fields.source: give exactly one of column, constant"),
         ("{user}-{_line}", "{user!r}", "m.yaml:4: fields.event_id.template: name a column inside each pair of braces"),
         ("{user}-{_line}", "{user", "m.yaml:4: fields.event_id.template: expected '}' before end of string"),
         ("constant: web", "column: e, otherwise: web", "m.yaml:5: fields.source: otherwise stands for what `values`"),
         ("fields:", "fields: [", "not YAML:"),
         ("  type: event", "  type: event\\n  type: other", "m.yaml:7: not YAML: 'type' stands twice"),
-        ("type: event", "type: 7", "m.yaml:6: fields.type: Input should be"),
+        ("type: event", "type: 7", "m.yaml:6: fields.type: write keys with their values; its keys are"),
     ],
 )  # fmt: skip
 def test_a_faulty_mapping_is_told_in_one_line_with_file_line_and_mend(old: str, new: str, told: str) -> None:

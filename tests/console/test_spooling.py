@@ -1,0 +1,65 @@
+"""`journeys emit` and `journeys replay` with a spool and no broker: what they say, and what they exit with."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy.local.stack import LocalStack
+from producers.topics import create_topics
+from tests.console.running import journeys, one_line
+
+# Nothing is started there, so that no broker can be found, and nothing is waited for.
+NO_STACK = {"JOURNEYS_DATA_DIR": "none"}
+
+
+def line(number: int) -> str:
+    touchpoint = {
+        "event_id": f"e-{number}", "source": "web", "type": "kiosk", "occurred_at": "2026-01-01T00:00:00Z",
+        "identifiers": {"customer_id": "C-1"},
+    }  # fmt: skip
+    return json.dumps(touchpoint) + "\n"
+
+
+@pytest.mark.integration
+def test_without_a_broker_lines_are_spooled_and_the_next_one_sends_them(tmp_path: Path) -> None:
+    spooled = journeys("emit", "--history", "--spool", "sp", cwd=tmp_path, stdin=line(1) + line(2), changed=NO_STACK)
+    assert spooled.stdout == "0 delivered, 2 spooled, 0 refused, 0 not delivered\n" and spooled.returncode == 0
+    told = one_line(spooled.stderr)
+    assert told.startswith("2 records lie in the spool sp, the oldest for ") and "emit --spool sp --drain`" in told
+    assert "(no Kafka: start the local stack" in told
+    (tmp_path / "in.ndjson").write_text(line(3) + line(4))
+    by_setting = {**NO_STACK, "JOURNEYS_SPOOL_DIR": "sp"}
+    replayed = journeys("replay", "in.ndjson", "--json", cwd=tmp_path, changed=by_setting)
+    summary = json.loads(replayed.stdout)
+    assert (summary["delivered"], summary["spooled"], summary["line"], replayed.returncode) == (0, 2, 2, 0)
+    assert "4 records lie in the spool sp" in one_line(replayed.stderr)
+    with LocalStack(tmp_path / "stack", run_clickhouse=False) as stack:
+        create_topics({"bootstrap_servers": stack.kafka}, 2)
+        up = {"JOURNEYS_KAFKA": stack.kafka, "JOURNEYS_CLICKHOUSE": "clickhouse://nobody@127.0.0.1:1/"}
+        drained = journeys("emit", "--drain", "--spool", "sp", "--json", cwd=tmp_path, changed=up)
+        assert json.loads(drained.stdout) == {"delivered": 4, "in_spool": 0}
+        assert (drained.returncode, drained.stderr) == (0, "")
+        sent = journeys("emit", "--history", "--spool", "sp", "--json", cwd=tmp_path, stdin=line(5), changed=up)
+        told_json = {"delivered": 1, "spooled": 0, "refused": 0, "undelivered": 0, "reasons": {}, "in_spool": 0}
+        assert (json.loads(sent.stdout), sent.returncode, sent.stderr) == (told_json, 0, "")
+
+
+def test_a_spool_that_is_none_or_in_use_is_told_in_one_line(tmp_path: Path) -> None:
+    for arguments, told, code in (
+        (("--drain",), "which spool? name its directory with --spool", 1),
+        (("--drain", "--spool", "none", "in.ndjson"), "--drain reads nothing", 2),
+        (("--spool", "/dev/null/spool"), "cannot be used: Not a directory", 1),
+    ):
+        done = journeys("emit", *arguments, cwd=tmp_path, changed=NO_STACK)
+        assert done.returncode == code and told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_full_spool_says_which_line_it_did_not_take(tmp_path: Path) -> None:
+    big = json.loads(line(1))
+    big["properties"] = {"x": "x" * 200_000}
+    small = {**NO_STACK, "JOURNEYS_SPOOL_BYTES": "1048576"}
+    lines = "".join(json.dumps({**big, "event_id": f"e-{number}"}) + "\n" for number in range(9))
+    done = journeys("emit", "--history", "--spool", "sp", cwd=tmp_path, stdin=lines, changed=small)
+    assert done.returncode == 1 and done.stdout.startswith("0 delivered, 5 spooled, ")
+    assert "line 6 and what follows is not sent: spool sp is full" in done.stderr.splitlines()[-1]
