@@ -16,7 +16,21 @@ from typing import Annotated, Any, TextIO
 import typer
 from pydantic import ValidationError
 
-from console.commands import alerts, demo, doctor, emit, migrate, replay, rules, sql, status, up, worker
+from console.commands import (
+    alerts,
+    dead_letters,
+    demo,
+    doctor,
+    emit,
+    migrate,
+    reconcile,
+    replay,
+    rules,
+    sql,
+    status,
+    up,
+    worker,
+)
 from console.invocation import Invocation
 from console.settings_view import describe_fault
 from schemas.errors import JourneysError
@@ -36,7 +50,7 @@ app = typer.Typer(
     epilog="First steps: [bold]journeys demo[/bold] shows everything with a simulated shop; "
     "[bold]journeys COMMAND --help[/bold] has examples.",
 )
-for module in (demo, up, status, doctor, worker, migrate, emit, replay, sql, alerts, rules):
+for module in (demo, up, status, doctor, worker, migrate, emit, replay, sql, alerts, dead_letters, rules, reconcile):
     module.register(app)
 
 

@@ -114,7 +114,7 @@ def shortfalls(outcome: Outcome) -> list[str]:
     if counts.lag:
         found.append(f"the worker is still {counts.lag:,} records behind")
     if counts.dead_letters:
-        found.append(f"{counts.dead_letters:,} touchpoints were refused: see journeys.dead_letters")
+        found.append(f"{counts.dead_letters:,} touchpoints were refused: `journeys dead-letters list` shows them")
     if not outcome.workers:
         found.append("no worker answers")
     if not outcome.timeline_lines:

@@ -13,12 +13,16 @@ WHERE t.database = 'journeys' AND t.engine LIKE '%MergeTree' ORDER BY t.name
 """
 LAST_SQL = "SELECT count(), max(occurred_at), max(_ingested_at) FROM journeys.touchpoints"
 OPEN_SQL = "SELECT rule, count() FROM analytics.alerts WHERE status = 'open' GROUP BY rule ORDER BY rule"
-DEAD_SQL = "SELECT reason, count() FROM journeys.dead_letters FINAL GROUP BY reason ORDER BY count() DESC, reason"
+DEAD_SQL = """SELECT reason, count() FROM analytics.dead_letters WHERE status != 'replayed'
+GROUP BY reason ORDER BY count() DESC, reason"""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Rows by base table (versions included), the last touchpoint, and what is wrong. Times are ISO 8601, UTC."""
+    """Rows by base table (versions included), the last touchpoint, and what is wrong. Times are ISO 8601, UTC.
+
+    Dead letters are those that have not been sent again.
+    """
 
     rows: dict[str, int]
     last_occurred_at: str | None

@@ -52,14 +52,21 @@ class RowMapper:
 
 
 def _compile(mapping: m.Mapping, field: str) -> Value:
-    rule = mapping.fields[field]
+    return compile_rule(mapping.fields[field], field, mapping.zone)
+
+
+def compile_rule(rule: m.Rule, field: str, zone: str | None) -> Value:
+    """What one field becomes, as a function of the row and its line; `zone` for times that state none.
+
+    The function raises only `Rejected` and `Skipped`, and returns None where the row has nothing.
+    """
     value_of = _with_default(_origin(rule, field), rule.default)
     if rule.values is not None:
         value_of = _replace(value_of, rule, field)
-    wanted = mapping.type_of(field)
+    wanted = rule.type_in(field)
     if wanted is None:
         return value_of if field.startswith("properties.") else _as_text(value_of)
-    return _convert(value_of, _converter(wanted, rule, rule.zone or mapping.zone, field), wanted, field)
+    return _convert(value_of, _converter(wanted, rule, rule.zone or zone, field), wanted, field)
 
 
 def _origin(rule: m.Rule, field: str) -> Value:

@@ -34,7 +34,7 @@ FIELDS = (*_PLAIN, *(f"identifiers.{kind}" for kind in KINDS), "properties.<name
 LINE = "_line"
 """As a column, and in templates: the number of the row's last line in its file, the first line being 1."""
 EPOCH_UNITS_MS = {"epoch_s": 1000, "epoch_ms": 1}
-_TIMES = frozenset({"occurred_at", "sent_at", "received_at"})
+TIMES = frozenset({"occurred_at", "sent_at", "received_at"})
 
 
 def _check_format(form: str) -> str:
@@ -90,6 +90,10 @@ class Rule(BaseModel):
             raise ValueError("otherwise stands for what `values` does not list: give `values`, and no `unlisted`")
         return self
 
+    def type_in(self, field: str) -> ValueType | None:
+        """What a field's values are turned into: the envelope's times into times, unless stated otherwise."""
+        return self.as_ or ("time" if field in TIMES else "int" if field == "schema_version" else None)
+
 
 class Mapping(BaseModel):
     """A whole mapping file: the fields of the envelope by name, `zone` (IANA) for times that state none."""
@@ -117,10 +121,6 @@ class Mapping(BaseModel):
         if not any(name.startswith("identifiers.") for name in fields):
             raise ValueError(f"a touchpoint needs an identifier: map one of identifiers.{', identifiers.'.join(KINDS)}")
         return fields
-
-    def type_of(self, field: str) -> ValueType | None:
-        """What a field's values are turned into: the envelope's times into times, unless stated otherwise."""
-        return self.fields[field].as_ or ("time" if field in _TIMES else None)
 
     def columns(self) -> set[str]:
         """Every column that a row must have for this mapping, without those that this package adds."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import Literal, get_args
+import re
+from typing import Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -52,8 +53,33 @@ WHAT_TO_DO: dict[Reason, str] = {
 }
 
 
+_ID = re.compile(r"([A-Za-z0-9._-]{1,249})-([0-9]{1,5})-([0-9]{1,19})", re.ASCII)
+
+
+class LetterId(NamedTuple):
+    """Where a refused record came from, which names its dead letter: `topic-partition-offset`."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> LetterId:
+        """Read what `str` writes. Raises ValueError."""
+        found = _ID.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no id of a dead letter: it is topic-partition-offset")
+        return cls(found[1], int(found[2]), int(found[3]))
+
+
 class DeadLetter(BaseModel):
-    """One refused record, as published on topic `dead-letters`. `raw` is base64 of its (first) bytes."""
+    """One refused record, as published on topic `dead-letters`. `raw` is base64 of its (first) bytes.
+
+    `replay_of` names the dead letter that the record is a replay of, and `attempt` says how often it has been replayed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -68,6 +94,8 @@ class DeadLetter(BaseModel):
     raw_truncated: bool
     key: str
     refused_at: str
+    replay_of: str | None = None
+    attempt: int = 0
 
     @staticmethod
     def encode_raw(raw: bytes, limit_bytes: int) -> tuple[str, bool]:

@@ -15,6 +15,10 @@ DEAD_LETTERS = "dead-letters"
 
 REPLAY_HEADER = "journeys-replay"
 """Header of a replayed record: its touchpoint may be older than the oldest that is otherwise accepted."""
+REPLAY_OF_HEADER = "journeys-replay-of"
+"""Header of a dead letter that is sent again: which one, `topic-partition-offset`."""
+REPLAY_ATTEMPT_HEADER = "journeys-replay-attempt"
+"""Header beside it: how often it has been sent again with this, in digits."""
 
 
 @dataclass(frozen=True)

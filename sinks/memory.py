@@ -14,6 +14,7 @@ from sinks.tables import (
     ALERT_ACTIONS,
     ALERTS,
     CUSTOMER_STATE,
+    DEAD_LETTER_REPLAYS,
     DEAD_LETTERS,
     FACTS,
     JOURNEYS,
@@ -33,6 +34,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     FACTS.name: ("type", "sku", "store_id", "occurred_at_ms", "source", "event_id"),
     ALERT_ACTIONS.name: ("action_id",),
     DEAD_LETTERS.name: ("topic", "partition", "offset"),
+    DEAD_LETTER_REPLAYS.name: ("topic", "partition", "offset", "raw_hash", "attempt", "replayed_at_ms"),
     CUSTOMER_STATE.name: ("customer_key", "segment"),
     PARTITION_PROGRESS.name: ("consumer_group", "partition", "epoch", "worker"),
 }
@@ -61,6 +63,7 @@ class MemoryWriter:
             state_queries.RIVALS: self._rivals,
             state_queries.STATES: self._states,
             state_queries.WISHES: self._wishes,
+            state_queries.REFUSED_BEFORE: self._refused_before,
         }
 
     def fail_next(
@@ -143,6 +146,11 @@ class MemoryWriter:
     def _wishes(self, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         rows = self.latest(PROMISES)
         return [(r["customer_id"], r["subject"]) for r in rows if r["kind"] == "restock"]
+
+    def _refused_before(self, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        place = asked["topic"], asked["partition"]
+        rows = [row for row in self.latest(DEAD_LETTERS) if (row["topic"], row["partition"]) == place]
+        return [(row["offset"], row["reason"]) for row in rows if asked["from"] <= row["offset"] < asked["to"]]
 
     def _progress(self, asked: Mapping[str, Any]) -> list[Row]:
         return [

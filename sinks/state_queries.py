@@ -53,6 +53,11 @@ FROM journeys.facts FINAL WHERE type IN ('restocked', 'stock_level')
 AND occurred_at > (SELECT max(occurred_at) FROM journeys.facts) - INTERVAL 91 DAY"""
 """Rows (source, event id, type, when, store, properties as JSON) of what may still answer a wish."""
 
+REFUSED_BEFORE = """SELECT offset, any(reason) FROM journeys.dead_letters
+WHERE topic = %(topic)s AND partition = %(partition)s AND offset >= %(from)s AND offset < %(to)s
+GROUP BY offset ORDER BY offset"""
+"""Rows (offset, reason) of what was refused of a partition between two offsets, the latter not included."""
+
 
 def unfinished(table: Table, identity: str, ranges: Sequence[tuple[int, int]]) -> str:
     """Rows (customer_id, id as text) of `table` whose newest version is in one of `ranges` (both ends included).

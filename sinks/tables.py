@@ -6,56 +6,12 @@ DateTime64, LowCardinality, Map and Array for a fraction of what the Python driv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 from schemas.catalogue import BY_NAME, SOURCES, STAGES, UNKNOWN_STAGE
-
-SEPARATOR = "\x1f"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A base table's insert. `wire`: (name, type) of what is sent; `derived`: (target column, server's expression).
-
-    Wire columns in `hidden` have no column of their own in the table.
-    """
-
-    name: str
-    wire: tuple[tuple[str, str], ...]
-    derived: tuple[tuple[str, str], ...] = ()
-    hidden: frozenset[str] = frozenset()
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        """Wire column names, in the order in which data must be given."""
-        return tuple(name for name, _ in self.wire)
-
-    @cached_property
-    def insert_sql(self) -> str:
-        """The INSERT statement for columnar data in `columns` order; in it the server converts wire to table types."""
-        targets = [(name, name) for name in self.columns if name not in self.hidden] + list(self.derived)
-        structure = ", ".join(f"{name} {kind}" for name, kind in self.wire)
-        names = ", ".join(target for target, _ in targets)
-        expressions = ", ".join(expression for _, expression in targets)
-        return f"INSERT INTO {self.name} ({names}) SELECT {expressions} FROM input('{structure}') FORMAT Native"
-
-
-def _moment(name: str) -> tuple[str, str]:
-    return name, f"fromUnixTimestamp64Milli({name}_ms, 'UTC')"
-
-
-def _list(name: str) -> tuple[str, str]:
-    return name, _split(f"{name}_joined")
-
-
-def _split(joined: str) -> str:
-    return f"if({joined} = '', [], splitByChar(char(31), {joined}))"
-
-
-def _parts(name: str) -> tuple[str, str]:
-    names, values = (_split(f"{name}_{half}") for half in ("names", "values"))
-    return name, f"mapFromArrays({names}, arrayMap(x -> toFloat32(x), {values}))"
+from sinks.letter_tables import DEAD_LETTER_REPLAYS as DEAD_LETTER_REPLAYS
+from sinks.letter_tables import DEAD_LETTERS as DEAD_LETTERS
+from sinks.table import INGESTED, list_of, moment_of, parts_of
+from sinks.table import SEPARATOR as SEPARATOR
+from sinks.table import Table as Table
 
 
 def _stage_of(column: str) -> str:
@@ -64,7 +20,6 @@ def _stage_of(column: str) -> str:
     return f"transform({column}, [{types}], [{stages}], '{UNKNOWN_STAGE}')"
 
 
-_INGESTED = ("_ingested_at", "now64(3, 'UTC')")
 _FLUSH_WIRE = (
     ("_topic", "String"),
     ("_partition", "UInt16"),
@@ -99,10 +54,10 @@ TOUCHPOINTS = Table(
         ("_is_deleted", "UInt8"),
     ),
     derived=(
-        _moment("occurred_at"),
-        _moment("received_at"),
-        _moment("sent_at"),
-        _moment("occurred_at_original"),
+        moment_of("occurred_at"),
+        moment_of("received_at"),
+        moment_of("sent_at"),
+        moment_of("occurred_at_original"),
         ("stage", _stage_of("type")),
         (
             "identifiers",
@@ -116,7 +71,7 @@ TOUCHPOINTS = Table(
             "if(late, 0, bitShiftLeft(toUInt64(1), 63)) + 2 * toUInt64(2305843009213693951 - received_at_ms)"
             " + _is_deleted",
         ),
-        _INGESTED,
+        INGESTED,
     ),
     hidden=frozenset({"occurred_at_ms", "received_at_ms", "sent_at_ms", "occurred_at_original_ms", "identifiers_json"}),
 )
@@ -156,8 +111,8 @@ JOURNEYS = Table(
         *_FLUSH_WIRE,
     ),
     derived=(
-        _moment("started_at"),
-        _moment("ended_at"),
+        moment_of("started_at"),
+        moment_of("ended_at"),
         (
             "sources",
             "mapFilter((k, v) -> v > 0, map(" + ", ".join(f"'{source}', {source}_count" for source in SOURCES) + "))",
@@ -168,17 +123,17 @@ JOURNEYS = Table(
             + ", ".join(f"'{stage}', fromUnixTimestamp64Milli({stage}_ms, 'UTC')" for stage in STAGES)
             + "))",
         ),
-        _list("channels"),
-        _list("path"),
+        list_of("channels"),
+        list_of("path"),
         ("queue_wait_seconds", "if(queue_wait_ms < 0, NULL, queue_wait_ms / 1000)"),
         ("contact_wait_seconds", "if(contact_wait_ms < 0, NULL, contact_wait_ms / 1000)"),
         (
             "delivery_deviation_seconds",
             "if(delivery_deviation_ms = -9223372036854775808, NULL, delivery_deviation_ms / 1000)",
         ),
-        _parts("experience_parts"),
-        _parts("effort_parts"),
-        _INGESTED,
+        parts_of("experience_parts"),
+        parts_of("effort_parts"),
+        INGESTED,
     ),
     hidden=frozenset(
         {"started_at_ms", "ended_at_ms", "channels_joined", "path_joined"}
@@ -213,11 +168,11 @@ PROMISES = Table(
         *_FLUSH_WIRE,
     ),
     derived=(
-        _moment("requested_at"),
-        _moment("first_promised_at"),
-        _moment("latest_promised_at"),
-        _moment("settled_at"),
-        _INGESTED,
+        moment_of("requested_at"),
+        moment_of("first_promised_at"),
+        moment_of("latest_promised_at"),
+        moment_of("settled_at"),
+        INGESTED,
     ),
     hidden=frozenset({"requested_at_ms", "first_promised_at_ms", "latest_promised_at_ms", "settled_at_ms"}),
 )
@@ -258,14 +213,14 @@ ALERTS = Table(
         *_FLUSH_WIRE,
     ),
     derived=(
-        _moment("opened_at"),
-        _moment("last_seen_at"),
-        _moment("resolved_at"),
-        _moment("detected_at"),
-        _moment("limit_at"),
-        _list("evidence"),
+        moment_of("opened_at"),
+        moment_of("last_seen_at"),
+        moment_of("resolved_at"),
+        moment_of("detected_at"),
+        moment_of("limit_at"),
+        list_of("evidence"),
         ("affected_customers", "if(affected < 0, NULL, affected)"),
-        _INGESTED,
+        INGESTED,
     ),
     hidden=frozenset(
         {"opened_at_ms", "last_seen_at_ms", "resolved_at_ms", "detected_at_ms", "limit_at_ms"}
@@ -293,11 +248,11 @@ FACTS = Table(
         ("_offset", "UInt64"),
     ),
     derived=(
-        _moment("occurred_at"),
-        _moment("received_at"),
+        moment_of("occurred_at"),
+        moment_of("received_at"),
         ("quantity", "toInt64OrNull(quantity_text)"),
         ("_version", "toUInt64(9223372036854775807 - received_at_ms)"),
-        _INGESTED,
+        INGESTED,
     ),
     hidden=frozenset({"occurred_at_ms", "received_at_ms", "quantity_text"}),
 )
@@ -321,31 +276,13 @@ ALERT_ACTIONS = Table(
     ),
     derived=(
         ("episode_id", "toUUIDOrNull(episode)"),
-        _moment("until"),
-        _moment("acted_at"),
-        _INGESTED,
+        moment_of("until"),
+        moment_of("acted_at"),
+        INGESTED,
     ),
     hidden=frozenset({"episode", "until_ms", "acted_at_ms"}),
 )
 """`episode` is empty for a silence by matcher, `until_ms` 0 for anything but a silence."""
-
-DEAD_LETTERS = Table(
-    "journeys.dead_letters",
-    wire=(
-        ("topic", "String"),
-        ("partition", "UInt16"),
-        ("offset", "UInt64"),
-        ("reason", "String"),
-        ("step", "String"),
-        ("detail", "String"),
-        ("key", "String"),
-        ("raw", "String"),
-        ("raw_bytes", "UInt64"),
-        ("refused_at_ms", "Int64"),
-    ),
-    derived=(_moment("refused_at"), _INGESTED),
-    hidden=frozenset({"refused_at_ms"}),
-)
 
 CUSTOMER_STATE = Table(
     "journeys.customer_state",
@@ -358,7 +295,7 @@ CUSTOMER_STATE = Table(
         ("_version", "UInt64"),
         ("_is_deleted", "UInt8"),
     ),
-    derived=(_INGESTED,),
+    derived=(INGESTED,),
 )
 
 PARTITION_PROGRESS = Table(
@@ -372,7 +309,7 @@ PARTITION_PROGRESS = Table(
         ("positions", "Map(String, Int64)"),
         ("worker", "String"),
     ),
-    derived=(_INGESTED,),
+    derived=(INGESTED,),
 )
 
 TABLES = (
@@ -383,6 +320,7 @@ TABLES = (
     FACTS,
     ALERT_ACTIONS,
     DEAD_LETTERS,
+    DEAD_LETTER_REPLAYS,
     CUSTOMER_STATE,
     PARTITION_PROGRESS,
 )

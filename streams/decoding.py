@@ -33,7 +33,7 @@ from schemas.topics import REPLAY_HEADER
 from schemas.touchpoint import SCHEMA_VERSION, Touchpoint
 from schemas.wire import EARLIEST_MS, check_time, parse_touchpoint
 from streams.property_decoders import PropertyDecoders
-from streams.records import Arrival, DecodedChunk, Record, Refusal, Wire
+from streams.records import Arrival, DecodedChunk, Record, Wire, refuse
 from streams.touch import DETAILS, Touch
 
 STEP = "decode"
@@ -149,9 +149,7 @@ class Decoder:
         try:
             chunk.arrivals.append(self._judge(record, now_ms))
         except Undecodable as error:
-            chunk.refusals.append(
-                Refusal(record.offset, error.reason, error.detail, record.value or b"", record.key or b"")
-            )
+            chunk.refusals.append(refuse(record, error))
 
     def _judge(self, record: Record, now_ms: int) -> Arrival:
         value = record.value

@@ -16,7 +16,7 @@ from schemas.moments import to_epoch_ms
 from schemas.topics import REPLAY_HEADER
 from schemas.wire import check_time
 from streams.decoding import Door
-from streams.records import Record, Refusal
+from streams.records import Record, Refusal, refuse
 
 
 class FactArrival(NamedTuple):
@@ -41,7 +41,7 @@ def decode_facts(records: Sequence[Record], door: Door, now_ms: int) -> tuple[li
         try:
             fact = _judge(record, value, door, now_ms)
         except Undecodable as error:
-            refusals.append(Refusal(record.offset, error.reason, error.detail, value, record.key or b""))
+            refusals.append(refuse(record, error))
         else:
             arrivals.append(FactArrival(fact, record.offset, record.timestamp))
     return arrivals, refusals

@@ -74,6 +74,9 @@ class Metrics:
         self.late = counter("touchpoints_late_total", "touchpoints too late for their journey", "source")
         self.rekeyed = counter("touchpoints_rekeyed_total", "touchpoints sent on to the partition of their customer")
         self.dead_letters = counter("dead_letters_total", "records refused", "reason")
+        self.dead_letter_caps = gauge(
+            "dead_letter_caps_used", "refused lately, as a share of what stops the worker", "topic", "partition"
+        )
         self.alerts = counter("alerts_total", "episode states published", "rule", "status")
         self.rebalances = counter("rebalances_total", "assignments received from the group")
         self.flushes = counter("flushes_total", "flushes written")

@@ -70,7 +70,7 @@ class Pipeline:
         self._decoder = Decoder(configuration.door, configuration.policy.plan.keeps)
         self._partitions: dict[int, Partition] = {}
         self._arriving: dict[int, asyncio.Task[Partition]] = {}
-        self.refusals = Refusals(outbox, metrics)
+        self.refusals = Refusals(outbox, metrics, writer, settings)
         self._uncommitted: dict[TP, int] = {}
         self._writing_rows = 0
         self.tenure = 0
@@ -107,6 +107,9 @@ class Pipeline:
         now_ms = read_clock_ms()
         with self._timed("decode"):
             chunk = self._decoder.decode(topic, number, fresh, now_ms)
+        if (excess := await self.refusals.check(chunk)) is not None:
+            await self.revoke()
+            raise excess
         if topic == TOUCHPOINTS:
             self.hear(number, [arrival.touch for arrival in chunk.arrivals])
         async with self._step:
@@ -379,7 +382,7 @@ class Pipeline:
         self._alerting.forget()
         self._partitions.clear()
         self._uncommitted.clear()
-        self.refusals.take()
+        self.refusals.forget()
         self._writing_rows = 0
         self._metrics.assigned.set(0)
         async with self._room:

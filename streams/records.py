@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from schemas.catalogue import Source
+from schemas.errors import Undecodable
 from streams.touch import Touch
 
 
@@ -61,13 +62,21 @@ class Arrival(msgspec.Struct, gc=False):
 
 
 class Refusal(NamedTuple):
-    """The verdict on one record that is no valid touchpoint."""
+    """The verdict on one record that is no valid touchpoint. `arrived_ms` is the record's timestamp."""
 
     offset: int
     reason: str
     detail: str
     raw: bytes
     key: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+    arrived_ms: int = 0
+
+
+def refuse(record: Record, error: Undecodable) -> Refusal:
+    """The refusal of a record for what is wrong with it."""
+    value, key = record.value or b"", record.key or b""
+    return Refusal(record.offset, error.reason, error.detail, value, key, record.headers, record.timestamp)
 
 
 @dataclass(slots=True)
@@ -79,3 +88,8 @@ class DecodedChunk:
     next_offset: int
     arrivals: list[Arrival] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+
+    @property
+    def first_offset(self) -> int:
+        """The offset of its first record."""
+        return min([verdicts[0].offset for verdicts in (self.arrivals, self.refusals) if verdicts], default=0)
