@@ -87,7 +87,7 @@ def classify(error: BaseException) -> Transient | Terminal:
     """
     if isinstance(error, Transient | Terminal):
         return error
-    reason = _reason(error)
+    reason = explain(error)
     if "certificate" in reason.lower():
         return Terminal(f"ClickHouse: {reason}: check secure, verify and clickhouse_ca_file")
     if isinstance(error, driver.ServerException):
@@ -110,7 +110,8 @@ def _classify_code(code: int, reason: str) -> Transient | Terminal:
     return Terminal(f"ClickHouse ({code}): {reason}" + (f": {advice}" if advice else ""))
 
 
-def _reason(error: BaseException) -> str:
+def explain(error: BaseException) -> str:
+    """What the server said, on one line and without its stack."""
     text = str(getattr(error, "message", None) or error) or type(error).__name__
     line = " ".join(text.split("Stack trace", maxsplit=1)[0].removeprefix("DB::Exception:").split())
     return line.rstrip(". ")[:500]

@@ -26,7 +26,7 @@ from clickhouse_migrations.migrator import (
 )
 
 from schemas.errors import Misconfigured
-from sinks.connection import classify, connect
+from sinks.connection import classify, connect, explain
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 TABLE = "journeys.schema_versions"
@@ -80,7 +80,7 @@ def read_migrations(directory: Path = MIGRATIONS) -> list[Migration]:
         names = storage.migration_filenames()
         return [Migration(each.version, names[each.version], each.script) for each in storage.migrations()]
     except MigrationException as error:
-        raise Misconfigured(f"migrations: {error}") from error
+        raise Misconfigured(f"migrations: {explain(error)}") from error
 
 
 def _pending(connection: ClickhouseDriverConnection, migrator: Migrator, directory: Path) -> list[Migration]:
@@ -110,7 +110,7 @@ def _migrator(options: Mapping[str, Any]) -> Iterator[tuple[ClickhouseDriverConn
         with _unconfigured_logging():
             yield connection, Migrator(connection, False, MIGRATION_LOG_FORMAT_COMPACT, TABLE)
     except MigrationException as error:
-        raise Misconfigured(f"migrations: {error}") from error
+        raise Misconfigured(f"migrations: {explain(error)}") from error
     except Misconfigured:
         raise
     except Exception as error:

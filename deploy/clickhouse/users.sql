@@ -1,0 +1,31 @@
+-- Users of an existing ClickHouse server, each with no more than it needs. Run it as an administrator, once
+-- `journeys migrate` has made the databases, with passwords of your own in place of the ones named here:
+--
+--   clickhouse-client --queries-file users.sql
+--
+-- `journeys_admin` is whom `journeys migrate` connects as: it owns tables and views.
+CREATE USER IF NOT EXISTS journeys_admin IDENTIFIED BY 'PASSWORD-OF-ADMIN';
+GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, TRUNCATE, OPTIMIZE ON journeys.* TO journeys_admin;
+GRANT SHOW, SELECT, CREATE DATABASE, CREATE VIEW, DROP VIEW, ALTER VIEW ON analytics.* TO journeys_admin;
+GRANT TABLE ENGINE ON * TO journeys_admin;
+GRANT SET DEFINER ON journeys_admin TO journeys_admin;
+
+-- `journeys_worker` is whom `journeys worker` connects as: it adds rows and reads them back, and changes no schema.
+CREATE USER IF NOT EXISTS journeys_worker IDENTIFIED BY 'PASSWORD-OF-WORKER' SETTINGS async_insert = 0;
+GRANT SELECT, INSERT ON journeys.* TO journeys_worker;
+GRANT SELECT ON analytics.* TO journeys_worker;
+
+-- `journeys_console` is whom `journeys alerts`, `dead-letters`, `status`, `doctor`, `reconcile` and `rules backtest` connect
+-- as: it reads everything, and adds what people did.
+CREATE USER IF NOT EXISTS journeys_console IDENTIFIED BY 'PASSWORD-OF-CONSOLE';
+GRANT SELECT ON journeys.* TO journeys_console;
+GRANT SELECT ON analytics.* TO journeys_console;
+GRANT INSERT ON journeys.alert_actions TO journeys_console;
+GRANT INSERT ON journeys.dead_letter_replays TO journeys_console;
+GRANT CREATE TEMPORARY TABLE ON *.* TO journeys_console;
+
+-- `analyst` reads the views of `analytics` within bounds and nothing else: no base table, no raw bytes, no state.
+CREATE SETTINGS PROFILE IF NOT EXISTS journeys_reader SETTINGS readonly = 2, max_execution_time = 60 MAX 60,
+  max_memory_usage = 2147483648 MAX 2147483648, max_result_rows = 1000000, max_concurrent_queries_for_user = 8;
+CREATE USER IF NOT EXISTS analyst IDENTIFIED BY 'PASSWORD-OF-ANALYST' SETTINGS PROFILE journeys_reader;
+GRANT SELECT ON analytics.* TO analyst;
