@@ -46,10 +46,14 @@ _Hours = dict[int, int]
 
 @dataclass(frozen=True)
 class SilenceSettings:
-    """When quiet is silence: at least `shortest_ms` long, and at least `expected_missing` touchpoints did not come."""
+    """When quiet is silence: at least `shortest_ms` long, and at least `expected_missing` touchpoints did not come.
+
+    What came more than `live_within_ms` after it happened is history: it shows the rhythm, but not that a feed lives.
+    """
 
     expected_missing: float = 30.0
     shortest_ms: int = 600_000
+    live_within_ms: int = 86_400_000
 
 
 class SourceRhythm:
@@ -182,6 +186,12 @@ class Guard:
         hours: Counter[tuple[str, int]] = Counter()
         for (source, minute), number in counted.items():
             hours[source, minute * MINUTE_MS // HOUR_MS] += number
+        live_within_ms = self._settings.live_within_ms
+        for source, minute in {
+            (source, minute)
+            for source, minute, touch in zip(sources, minutes, touches, strict=True)
+            if touch.received_ms - touch.occurred_ms <= live_within_ms
+        }:
             if minute * MINUTE_MS > self._heard_ms.get(source, 0):
                 self._heard_ms[source] = minute * MINUTE_MS
         for (source, hour), number in hours.items():

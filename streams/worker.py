@@ -31,6 +31,7 @@ from streams.facts import FactBook
 from streams.metrics import Metrics
 from streams.outbox import Outbox
 from streams.pipeline import STOP_SECONDS, TICK_SECONDS, TOPICS, Pipeline
+from streams.quiet_log import quieten_log
 from streams.records import Refusal
 from streams.rhythm import Guard
 from streams.rule_watch import RuleWatch
@@ -145,6 +146,8 @@ class Runner:
 
     async def start(self) -> None:
         """Connect to Kafka and start the timers; called before the consumer starts."""
+        # Faust has set up the log only now.
+        quieten_log()
         try:
             await self.outbox.start()
             await self.ends.start()

@@ -40,6 +40,8 @@ def format_duration(seconds: float, language: Language) -> str:
     return {"1": unit.one, "2": unit.two}.get(number, f"{number} {unit.hebrew}")
 
 
+_GROWING = ("wait", "deadline")
+_AT_LEAST: dict[Language, str] = {"en": "at least ", "he": "לפחות "}
 _JUST_LATE: dict[Language, str] = {"en": "less than 1 h", "he": "פחות משעה"}
 
 
@@ -70,11 +72,10 @@ def word(rule: Rule, state: EpisodeState) -> Wording:
 
 def render_reason(rule: Rule, state: EpisodeState, language: Language) -> str:
     """Why an episode is one: the rule's template filled in, see `streams.rules.model.PLACEHOLDERS`."""
-    just_late = state.promised_ms is not None and state.resolved_ms is None and not state.actual
     still = _still(state)
     template: str = getattr(rule.reason, language)
     return template.format(
-        actual=_JUST_LATE[language] if just_late else format_amount(state.actual, state.unit, language),
+        actual=_render_actual(rule, state, language),
         threshold=format_amount(state.threshold, state.unit, language),
         window=format_duration(rule.window_seconds, language),
         place=state.subject,
@@ -82,6 +83,16 @@ def render_reason(rule: Rule, state: EpisodeState, language: Language) -> str:
         still_en=still["en"],
         still_he=still["he"],
     )
+
+
+def _render_actual(rule: Rule, state: EpisodeState, language: Language) -> str:
+    amount = format_amount(state.actual, state.unit, language)
+    if state.resolved_ms is not None or rule.primitive_name not in _GROWING:
+        return amount
+    if state.promised_ms is not None and not state.actual:
+        return _JUST_LATE[language]
+    # What grows while nothing happens is told in doubling steps.
+    return _AT_LEAST[language] + amount
 
 
 def render_silent_if(rule: Rule, state: EpisodeState) -> dict[str, str]:

@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.catalogue import BY_NAME
+from schemas.errors import Misconfigured
 from streams.rules.conditions import MAX_CHARACTERS, compile_condition
+from streams.rules.loading import SHIPPED, parse_rule
 from streams.rules.names import names_of, names_table
 from streams.touch import Touch
 
@@ -185,6 +187,18 @@ def test_no_name_of_the_catalogue_has_two_kinds() -> None:
 
 def test_the_page_lists_the_properties_of_every_type() -> None:
     assert names_table() in PAGE.read_text("utf-8"), f"put this there:\n{names_table()}"
+
+
+def test_the_faults_that_the_page_shows_are_those_that_are_told() -> None:
+    text = (SHIPPED / "unheard_feedback.yaml").read_text("utf-8")
+    condition = next(line for line in text.splitlines() if line.lstrip().startswith("where:"))
+    shown = [line.split(": ", 1)[1] for line in PAGE.read_text("utf-8").splitlines() if line.startswith("silent.yaml")]
+    for wrong, line in zip(("metric == 'npss'", "score = 9", "scor > 6"), shown, strict=True):
+        broken = f'{condition.partition("where:")[0]}where: "{wrong}"'
+        with pytest.raises(Misconfigured) as refused:
+            parse_rule(text.replace(condition, broken), "silent.yaml")
+        told = str(refused.value).split(": ", 1)[1]
+        assert told.startswith(line.removesuffix("..."))
 
 
 PLAIN: dict[str, Callable[[Any, Any], bool]] = {

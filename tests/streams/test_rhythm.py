@@ -253,6 +253,18 @@ def test_statements_are_few_and_a_key_never_loses_what_it_had() -> None:
     assert told.statements(now_ms) == []
 
 
+def test_history_that_comes_by_today_shows_a_rhythm_and_is_no_silence() -> None:
+    guard, now_ms = Guard(), SUNDAY_MS + 21 * DAY_MS
+    history = [
+        Touch(at_ms, "store", f"h-{at_ms}", "kiosk", now_ms)
+        for at_ms in range(SUNDAY_MS, now_ms - 25 * HOUR_MS, HOUR_MS // 60)
+    ]
+    guard.feed(0, history)
+    assert guard.silent(now_ms) == {} == guard.last_seen_ms
+    guard.feed(0, touches("store", now_ms, 1))
+    assert guard.silent(now_ms + HOUR_MS) == {"store": now_ms}
+
+
 def test_what_is_stated_of_times_to_come_is_not_believed() -> None:
     guard = Guard()
     heartbeat = {

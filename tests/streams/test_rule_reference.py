@@ -1,15 +1,20 @@
 """`docs/rules.md`: what is made from the rule files is up to date, and the example that it gives works."""
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import yaml
+from pydantic import BaseModel, TypeAdapter
 
+from schemas.errors import Misconfigured
 from schemas.yaml_files import parse_yaml
+from streams.rules.key_tables import EXAMPLES, SMALLEST, inner_model
 from streams.rules.loading import load_rule_set, load_rules, parse_rule
 from streams.rules.model import PLACEHOLDERS, PRIMITIVES, Rule
+from streams.rules.patterns import Pattern
 from streams.rules.reference import PAGE, write_page
 from streams.rules.scenario_model import Expected, Scenario, parse_scenarios
 from streams.rules.scenarios import run_scenario
@@ -53,8 +58,51 @@ def test_the_page_names_every_key() -> None:
     head = PAGE.read_text("utf-8").partition("## The shipped rules")[0]
     keys = {*Rule.model_fields} - {*PRIMITIVES} | {*Scenario.model_fields} | {*Expected.model_fields}
     assert {name for name in keys if f"`{name}`" not in head} == set()
-    assert {name for name in PRIMITIVES if f"| `{name}` |" not in head} == set()
+    assert {name for name in PRIMITIVES if f"| [`{name}`](#keys-of-{name}) |" not in head} == set()
     assert {name for name in PLACEHOLDERS if f"`{{{name}}}`" not in head} == set()
+
+
+def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """A model, and all those whose keys stand below its own."""
+    yield model
+    for field in model.model_fields.values():
+        inner = inner_model(field.annotation)
+        if inner is not None:
+            yield from models(inner)
+
+
+FIELDS = [
+    (each, name)
+    for each in {model: None for root in (Rule, Pattern) for model in models(root)}
+    for name in each.model_fields
+    if name not in PRIMITIVES or each is not Rule
+]
+
+
+@pytest.mark.parametrize(("model", "name"), FIELDS, ids=lambda each: each if isinstance(each, str) else each.__name__)
+def test_each_key_has_a_meaning_and_an_example_that_may_stand_there(model: type[BaseModel], name: str) -> None:
+    field = model.model_fields[name]
+    assert field.description
+    text = yaml.load(f"it: {EXAMPLES[model][name]}", yaml.BaseLoader if field.annotation is str else yaml.SafeLoader)
+    form: Any = Annotated[(field.annotation, *field.metadata, "")]
+    TypeAdapter(form).validate_python(text["it"])
+
+
+def test_no_example_is_left_of_a_key_that_is_gone() -> None:
+    assert {(model, name) for model, names in EXAMPLES.items() for name in names} == set(FIELDS)
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_the_smallest_example_of_a_primitive_is_a_rule(name: str) -> None:
+    assert rule(**yaml.safe_load(SMALLEST[name])).primitive_name == name
+
+
+def test_the_fault_that_the_page_shows_is_the_one_that_is_told() -> None:
+    shown = re.search(r"^fail .*?fitting_room_wait\.yaml:(.*) id, version, …$", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert shown is not None
+    with pytest.raises(Misconfigured) as refused:
+        parse_rule(example("rule").replace("calendar:", "calender:"), "x.yaml")
+    assert str(refused.value).startswith(f"x.yaml:{shown[1]}")
 
 
 def test_every_rule_is_summed_up_in_a_few_words() -> None:

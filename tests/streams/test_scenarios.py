@@ -19,6 +19,8 @@ QUEUED = {"at": "0s", "type": "queue_joined", "store_id": "S-1", "queue": "tills
 SERVED = {"at": "12m", "type": "service_started", "store_id": "S-1", "queue": "tills"}
 LONG: dict[str, Any] = {"name": "a long wait", "touchpoints": [QUEUED, SERVED], "expect": [{"opened": "10m 1ms"}]}
 
+EXPECTLESS = {name: value for name, value in LONG.items() if name != "expect"}
+
 
 @cache
 def rule_set() -> RuleSet:
@@ -139,8 +141,16 @@ def test_a_rule_that_is_not_there_is_told() -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("rule: long_wait", "scenarios.yaml:1: scenarios: Field required"),
+        (
+            "rule: long_wait",
+            "scenarios.yaml:1: give `scenarios:` too, and it is a file of scenarios; a rule file has `id:`",
+        ),
         (write(), "scenarios.yaml:2: scenarios: "),
+        (
+            write(EXPECTLESS),
+            "yaml:3: scenarios.0: scenario 'a long wait': give `expect`, a list of episodes, or `expect: []`",
+        ),
+        (write({**EXPECTLESS, "expct": []}), "expct: unknown key; did you mean expect?"),
         (write({**LONG, "expectt": []}), "expectt: unknown key; did you mean expect?"),
         (write({**LONG, "shows": ["fire"]}), "did you mean fires?"),
         (write(LONG, LONG), "two scenarios are called 'a long wait'"),
@@ -150,13 +160,16 @@ def test_a_rule_that_is_not_there_is_told() -> None:
         (write({**LONG, "touchpoints": [{**QUEUED, "type": "queue_left"}]}), "no touchpoint type 'queue_left'"),
         (write({**LONG, "touchpoints": [{**QUEUED, "at": "soon"}]}), "scenarios.0.touchpoints.0.at: "),
         (write({**LONG, "touchpoints": [{**QUEUED, "que": "x"}]}), "'que' is neither a field nor a property"),
-        (write({**LONG, "touchpoints": [{**QUEUED, "queue": 3}]}), "queue: Input should be a valid string"),
+        (
+            write({**LONG, "touchpoints": [{**QUEUED, "queue": 3}]}),
+            'queue: write a text; in quotes a number is one, "3"',
+        ),
         (
             write({**LONG, "touchpoints": [{"at": "0s", "type": "callback_promised", "contact_id": "K", "due_at": 7}]}),
             "7 is no duration",
         ),
         (write({**LONG, "facts": [{"at": "0s", "type": "restock", "sku": "K"}]}), "'restock' is no fact about stock"),
-        (write({**LONG, "facts": [{"at": "0s", "type": "restocked"}]}), "sku: Field required"),
+        (write({**LONG, "facts": [{"at": "0s", "type": "restocked"}]}), "sku: it is missing"),
         (write({**LONG, "expect": [{"actual": "long"}]}), "'long' is no duration"),
     ],
     ids=lambda value: "" if "\n" in value else value,
@@ -170,7 +183,8 @@ def test_a_bad_file_is_refused_with_one_line(text: str, line: str) -> None:
 
 def test_the_line_of_the_fault_is_named() -> None:
     text = "rule: x\nscenarios:\n  - name: y\n    touchpoints:\n      - {at: 0s, type: gift_given, kind: z, sku: K}\n"
-    with pytest.raises(Misconfigured, match=r"^mine\.yaml:5: scenarios\.0\.touchpoints\.0: 'sku' is neither"):
+    text += "    expect: []\n"
+    with pytest.raises(Misconfigured, match=r"^mine\.yaml:5: scenarios\.0\.touchpoints\.0\.sku: 'sku' is neither"):
         parse_scenarios(text, "mine.yaml")
 
 
