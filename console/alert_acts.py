@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from console.alert_actions import list_silences
 from console.alert_desk import Desk, make_action, name_actor, plan, read_clock
 from console.alert_filters import parse_span
-from console.alert_store import find_ids, read_actions
+from console.alert_silences import warn_of_misses
+from console.alert_store import count_open, find_absent, find_ids, read_actions
 from console.alert_views import describe_silence
+from console.invocation import make_console
 from schemas.alert_action import ActionName, AlertAction
 from schemas.errors import Misconfigured
 
+LONGEST = timedelta(days=366)
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Alerts, or the beginnings of their ids")]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does it (default: who is logged in)")]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="What there is to say")]
@@ -102,10 +107,10 @@ def silence(
     Silencing the same again takes the place of the silence before.
     """
     now = read_clock()
-    matchers = {"rule": rule, "customer_id": customer, "store_id": store, "subject": subject}
+    matchers = _read_matchers(rule, customer, store, subject)
     until = _end_after(now, span)
     wanted = make_action("silence", name_actor(by), now, note=note, until=until, **matchers)
-    _settle_silence(context, wanted, as_json)
+    _silence(context, wanted, as_json)
 
 
 def unsilence(
@@ -119,27 +124,48 @@ def unsilence(
     as_json: AsJson = False,
 ) -> None:
     """End a silence before its time. Name just what it names."""
-    matchers = {"rule": rule, "customer_id": customer, "store_id": store, "subject": subject}
+    matchers = _read_matchers(rule, customer, store, subject)
     wanted = make_action("unsilence", name_actor(by), read_clock(), note=note, **matchers)
-    _settle_silence(context, wanted, as_json)
+    _unsilence(context, wanted, as_json)
+
+
+def _read_matchers(rule: str, customer: str, store: str, subject: str) -> dict[str, str]:
+    matchers = {"rule": rule, "customer_id": customer, "store_id": store, "subject": subject}
+    if not any(value.strip() for value in matchers.values()):
+        raise Misconfigured("say which alerts: name at least one of --rule, --customer, --store and --subject")
+    return matchers
 
 
 def _end_after(now: datetime, span: str) -> datetime:
-    try:
-        return now + parse_span(span)
-    except OverflowError as error:
-        raise Misconfigured(f"--for {span} ends after the year 9999") from error
+    length = parse_span(span)
+    if length > LONGEST:
+        raise Misconfigured(f"--for {span} is longer than a year ({LONGEST.days}d), the longest that a silence lasts")
+    return now + length
 
 
-def _settle_silence(context: typer.Context, wanted: AlertAction, to_json: bool) -> None:
+def _silence(context: typer.Context, wanted: AlertAction, to_json: bool) -> None:
     desk = Desk.of(context)
     with desk.asking() as ask:
         desk.check_rules(ask, [wanted.rule] if wanted.rule else [])
         former = read_actions(ask)
-    if wanted.action == "unsilence" and not any(each.matchers == wanted.matchers for each in former):
-        in_force = [each for each in list_silences(former) if each.covers(wanted.acted_at)]
-        shown = "; ".join(describe_silence(each) for each in in_force) or "none"
-        raise Misconfigured(f"nobody has silenced just that; in force: {shown}")
+        (hidden,) = count_open(ask, [wanted])
+        absent = [] if hidden else find_absent(ask, wanted)
+    desk.carry_out([replace(each, open_alerts=hidden) for each in plan(former, [wanted])], to_json)
+    if not hidden:
+        line = f"warning: {warn_of_misses(wanted, absent)}"
+        make_console(stderr=True).print(Text(line, style="yellow"), soft_wrap=True)
+
+
+def _unsilence(context: typer.Context, wanted: AlertAction, to_json: bool) -> None:
+    desk = Desk.of(context)
+    with desk.asking() as ask:
+        former = read_actions(ask)
+        if not any(each.matchers == wanted.matchers for each in former):
+            # A misspelt rule is told as such.
+            desk.check_rules(ask, [wanted.rule] if wanted.rule else [])
+            in_force = [each for each in list_silences(former) if each.covers(wanted.acted_at)]
+            shown = "; ".join(describe_silence(each) for each in in_force) or "none"
+            raise Misconfigured(f"nobody has silenced just that; in force: {shown}")
     desk.carry_out(plan(former, [wanted]), to_json)
 
 

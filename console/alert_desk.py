@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rich.text import Text
 
 from console.alert_actions import settle
 from console.alert_store import Ask, asking, known_rules, publish_actions, write_actions
 from console.alert_views import describe_matchers, show_moment
-from console.alert_words import DONE
+from console.alert_words import DONE, DONE_BEFORE
 from console.cells import printable
 from console.invocation import Invocation, kafka_options, make_console, open_clickhouse
 from deploy.services import Services, clickhouse_client_options
@@ -32,13 +34,20 @@ from sinks.writer import Writer
 from streams.rules.loading import directories, read_rule_files
 from streams.silence import SOURCE_SILENT
 
+OPTIONS = {"assignee": "to", "customer_id": "customer", "store_id": "store", "until": "for"}
+"""The options whose names are not those of an action's fields."""
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was wanted, and the action that makes it so; None where there was nothing to undo."""
+    """What was wanted, and the action that makes it so; None where there was nothing to undo.
+
+    `open_alerts`: how many a silence hides now.
+    """
 
     wanted: AlertAction
     action: AlertAction | None
+    open_alerts: int | None = None
 
     @property
     def is_new(self) -> bool:
@@ -51,11 +60,17 @@ class Outcome:
         done = DONE[self.wanted.action]
         if self.action is None:
             return f"{about}: there is nothing to take back"
-        if not self.is_new:
-            return f"{about}: already {done} by {printable(self.action.by)}, {show_moment(self.action.acted_at)} UTC"
         to = f" to {printable(self.action.assignee or 'nobody')}" if self.action.action == "assign" else ""
+        if not self.is_new:
+            before = DONE_BEFORE[self.wanted.action]
+            return f"{about}: {before}{to} by {printable(self.action.by)}, {show_moment(self.action.acted_at)} UTC"
         until = f" until {show_moment(self.action.until)} UTC" if self.action.until else ""
-        return f"{about}: {done}{to}{until}"
+        return f"{about}: {done}{to}{until}{self._hides()}"
+
+    def _hides(self) -> str:
+        if self.open_alerts is None:
+            return ""
+        return f", hides {self.open_alerts:,} open alert{'' if self.open_alerts == 1 else 's'}"
 
 
 def read_clock() -> datetime:
@@ -80,9 +95,22 @@ def make_action(action: ActionName, by: str, acted_at: datetime, **fields: Any) 
         return AlertAction(action_id=str(uuid4()), action=action, by=by, acted_at=acted_at, **fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
-        place = f"--{first['loc'][0]}: " if first["loc"] else ""
-        raise Misconfigured(f"{place}{message[:1].lower()}{message[1:]}") from error
+        raise Misconfigured(_describe(first)) from error
+
+
+def _describe(fault: ErrorDetails) -> str:
+    """What is wrong with an action, in the words of the options."""
+    name = str(fault["loc"][0]) if fault["loc"] else ""
+    option = f"--{OPTIONS.get(name, name)}"
+    match fault["type"]:
+        case "string_too_short":
+            return f"{option} must not be empty"
+        case "string_too_long":
+            return f"{option} must not be longer than {fault['ctx']['max_length']:,} characters"
+        case "string_unicode":
+            return f"{option} is no text in UTF-8"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{option}: {message}" if name else message
 
 
 def plan(former: Sequence[AlertAction], wanted: Iterable[AlertAction]) -> list[Outcome]:
@@ -118,12 +146,28 @@ def carry_out(
     say(outcomes, True)
 
 
+def written_rules(own: Path | None) -> tuple[set[str], str]:
+    """The ids of the rules that are written in files, and what keeps those of one's own from being read."""
+    fault = ""
+    try:
+        files = read_rule_files(directories(own))
+    except Misconfigured as error:
+        files, fault = read_rule_files(directories(None)), str(error)
+    return {file.rule.id for file in files}, fault
+
+
 def outcomes_json(outcomes: Iterable[Outcome], published: bool) -> str:
     """One object: the actions, whether each is new, and whether the topic has them."""
     actions = [
-        {"new": each.is_new, **(each.action.model_dump(mode="json"))} for each in outcomes if each.action is not None
+        {"new": each.is_new, **each.action.model_dump(mode="json"), **_counted(each)}
+        for each in outcomes
+        if each.action is not None
     ]
     return json.dumps({"actions": actions, "published": published}, ensure_ascii=False, indent=2)
+
+
+def _counted(outcome: Outcome) -> dict[str, int]:
+    return {} if outcome.open_alerts is None else {"open_alerts": outcome.open_alerts}
 
 
 @dataclass(frozen=True)
@@ -147,12 +191,13 @@ class Desk:
         """The names, each of which is a rule's or has been. Raises `Misconfigured`."""
         given = tuple(names)
         if given:
-            files = read_rule_files(directories(self.settings.rules_dir))
-            known = {file.rule.id for file in files} | {SOURCE_SILENT.id} | known_rules(ask)
+            written, fault = written_rules(self.settings.rules_dir)
+            known = written | {SOURCE_SILENT.id} | known_rules(ask)
             for name in given:
                 if name not in known:
                     hint = did_you_mean(name, known) or "`journeys rules list` shows them"
-                    raise Misconfigured(f"there is no rule {name!r}: {hint}")
+                    unread = f"; it may stand in files that cannot be read: {fault}" if fault else ""
+                    raise Misconfigured(f"there is no rule {name!r}: {hint}{unread}")
         return given
 
     def carry_out(self, outcomes: Sequence[Outcome], to_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from console.alert_filters import Filters, check_prefix, pick_id
 from console.sql_results import Columns, Row, with_truths
 from producers.emitters import Emitter
-from schemas.alert_action import SILENCING, AlertAction
+from schemas.alert_action import MATCHERS, SILENCING, AlertAction
 from schemas.errors import JourneysError, Misconfigured, Transient
 from schemas.moments import to_epoch_ms
 from sinks.connection import classify, connect
@@ -31,6 +31,9 @@ WHERE has(%(episodes)s, toString(a.episode_id)) OR action IN {SILENCING}"""
 EVIDENCE_SQL = """SELECT source, event_id, occurred_at, type, order_id, store_id, channel, agent_id, properties
 FROM analytics.touchpoints
 WHERE customer_id = %(customer_id)s AND concat(source, '/', event_id) IN %(references)s"""
+OPEN_SQL = "effective_status = 'open'"
+AT_A_TIME = 200
+"""Silences that one query counts for: its text has a limit."""
 PUBLISH_SECONDS = 20.0
 
 
@@ -83,6 +86,36 @@ def count_alerts(ask: Ask, filters: Filters) -> tuple[int, int]:
     condition, asked = filters.condition()
     heard, silenced = ask(COUNT_SQL.format(condition=condition), asked).rows[0]
     return int(heard), int(silenced)
+
+
+def count_open(ask: Ask, silences: Sequence[AlertAction]) -> list[int]:
+    """How many open alerts each of them matches."""
+    found: list[int] = []
+    for start in range(0, len(silences), AT_A_TIME):
+        found += _count(ask, [_named(each) for each in silences[start : start + AT_A_TIME]], OPEN_SQL)
+    return found
+
+
+def find_absent(ask: Ask, silence: AlertAction) -> list[str]:
+    """What it names that no alert has ever had, by the name of the field."""
+    named = [{name: value} for name, value in zip(MATCHERS, silence.matchers, strict=True) if value]
+    counts = _count(ask, named, "1")
+    return [name for each, count in zip(named, counts, strict=True) for name in each if not count]
+
+
+def _named(silence: AlertAction) -> dict[str, str]:
+    fields = {"episode_id": silence.episode_id or "", **dict(zip(MATCHERS, silence.matchers, strict=True))}
+    return {name: value for name, value in fields.items() if value}
+
+
+def _count(ask: Ask, groups: Sequence[Mapping[str, str]], condition: str) -> list[int]:
+    """How many alerts have all the values of each group."""
+    counts, asked = [], {}
+    for number, group in enumerate(groups):
+        counts.append(f"countIf({' AND '.join(f'toString({name}) = %({name}_{number})s' for name in group)})")
+        asked.update({f"{name}_{number}": value for name, value in group.items()})
+    sql = f"SELECT {', '.join(counts)} FROM analytics.alerts WHERE {condition}"
+    return [int(count) for count in ask(sql, asked).rows[0]]
 
 
 def find_ids(ask: Ask, prefixes: Iterable[str]) -> list[str]:

@@ -9,9 +9,13 @@ from streams.friction.texts import Language
 
 LABELS: Mapping[Language, Mapping[str, str]] = {
     "en": {
+        "id": "id",
+        "rule": "rule",
+        "what": "what",
+        "at": "at ",
         "customer": "customer",
         "store": "store",
-        "subject": "about",
+        "subject": "subject",
         "journey": "journey",
         "opened": "opened",
         "seen": "last seen",
@@ -32,12 +36,20 @@ LABELS: Mapping[Language, Mapping[str, str]] = {
         "missing": "not stored yet",
         "until": "until",
         "by": "by",
+        "assigned": "assigned to",
+        "moment_opened": "opened",
+        "moment_limit": "limit",
+        "moment_resolved": "resolved",
         "condition_opened": "the rule's condition came true",
         "condition_limit": "until now all would have been well",
         "condition_resolved": "it was over",
         "source": "RULE",
     },
     "he": {
+        "id": "מזהה",
+        "rule": "כלל",
+        "what": "מה קרה",
+        "at": "ב-",
         "customer": "לקוח",
         "store": "סניף",
         "subject": "נושא",
@@ -61,6 +73,10 @@ LABELS: Mapping[Language, Mapping[str, str]] = {
         "missing": "טרם נשמר",
         "until": "עד",
         "by": "מאת",
+        "assigned": "באחריות",
+        "moment_opened": "נפתחה",
+        "moment_limit": "גבול",
+        "moment_resolved": "נפתרה",
         "condition_opened": "תנאי הכלל התקיים",
         "condition_limit": "עד כאן הכול היה תקין",
         "condition_resolved": "הסתיים",
@@ -71,7 +87,7 @@ DEEDS: Mapping[Language, Mapping[ActionName, str]] = {
     "en": {
         "ack": "acknowledged it",
         "unack": "took the acknowledgement back",
-        "assign": "gave it to",
+        "assign": "assigned it to",
         "note": "noted",
         "resolve": "resolved it",
         "reopen": "opened it again",
@@ -81,7 +97,7 @@ DEEDS: Mapping[Language, Mapping[ActionName, str]] = {
     "he": {
         "ack": "אישר/ה קבלה",
         "unack": "ביטל/ה את אישור הקבלה",
-        "assign": "העביר/ה ל",
+        "assign": "העביר/ה אל",
         "note": "רשם/ה",
         "resolve": "סגר/ה",
         "reopen": "פתח/ה שוב",
@@ -89,7 +105,36 @@ DEEDS: Mapping[Language, Mapping[ActionName, str]] = {
         "unsilence": "ביטל/ה את ההשתקה",
     },
 }
-NOBODY: Mapping[Language, str] = {"en": "nobody", "he": "איש"}
+NOBODY: Mapping[Language, str] = {"en": "nobody", "he": "אף אחד"}
+VALUES: Mapping[Language, Mapping[str, str]] = {
+    "en": {"late_data": "late data", "rule_changed": "rule changed"},
+    "he": {
+        "info": "לידיעה",
+        "warning": "אזהרה",
+        "critical": "קריטית",
+        "open": "פתוחה",
+        "resolved": "נפתרה",
+        "withdrawn": "בוטלה",
+        "silenced": "מושתקת",
+        "friction": "קושי",
+        "delight": "עונג",
+        "opportunity": "הזדמנות",
+        "source": "מקור נתונים",
+        "late_data": "נתונים שהגיעו באיחור",
+        "corrected": "תיקון",
+        "rule_changed": "הכלל השתנה",
+        "merged": "איחוד",
+        "times": "פעמים",
+        "contacts": "פניות",
+        "transfers": "העברות",
+        "failures": "כשלים",
+        "channels": "ערוצים",
+        "points": "נקודות",
+    },
+}
+"""Words for what alerts may be and are counted in; what is not here is shown as it stands."""
+WEEKDAYS_HE = ("ב׳", "ג׳", "ד׳", "ה׳", "ו׳", "ש׳", "א׳")
+"""From Monday on."""
 DONE: Mapping[ActionName, str] = {
     "ack": "acknowledged",
     "unack": "acknowledgement taken back",
@@ -101,3 +146,14 @@ DONE: Mapping[ActionName, str] = {
     "unsilence": "silence ended",
 }
 """What an action has brought about, for the line that confirms it."""
+DONE_BEFORE: Mapping[ActionName, str] = {
+    "ack": "already acknowledged",
+    "unack": "the acknowledgement was already taken back",
+    "assign": "already assigned",
+    "note": "already noted",
+    "resolve": "already resolved",
+    "reopen": "already opened again",
+    "silence": "already silenced",
+    "unsilence": "the silence was already ended",
+}
+"""The same where an earlier action has brought it about."""

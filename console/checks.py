@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from console.invocation import kafka_options, open_clickhouse
 from console.kafka_positions import read_positions
-from console.worker_files import WorkerLook, find_workers, look_at_worker
+from console.metrics_page import Samples, parse_metrics
+from console.worker_files import WorkerLook, fetch_page, find_workers, look_at_worker
+from deploy.group_metrics import LABEL
 from deploy.services import Services, clickhouse_client_options
 from producers.topics import check_topics
 from schemas.errors import JourneysError, Misconfigured, Terminal
@@ -24,7 +28,9 @@ GIBIBYTE = 1024**3
 LOW_DISK_BYTES, NO_DISK_BYTES = 5 * GIBIBYTE, 1 * GIBIBYTE
 SKEW_WARN_SECONDS, SKEW_FAIL_SECONDS = 2.0, 60.0
 LAG_LOOK_SECONDS = 3.0
+LAG_LOOKS = 2
 SUPPORTED = ((3, 11), (3, 14))
+MEND_RULES = "look into the worker's log; `JOURNEYS_RULES_DIR=… journeys rules check` names the fault"
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ def _server_checks(settings: Settings, services: Services) -> list[Check]:
         ("analyst", lambda: _analyst(settings, services)),
         ("clock", lambda: _clock(settings, services)),
         ("workers", lambda: _workers(settings)),
+        ("worker rules", lambda: judge_worker_rules(sample_each_worker(settings.data_dir))),
         ("lag", lambda: _lag(settings, services)),
     ]
 
@@ -116,14 +123,30 @@ def judge_skew(skew_seconds: float) -> Finding:
     return Finding("clock", verdict, detail, "synchronise both clocks (NTP)")
 
 
-def judge_lag(before: int, after: int, seconds: float) -> Finding:
-    """Whether the group is caught up, or at least catching up."""
-    if after == 0:
-        return Finding("lag", "ok", "0 records")
-    detail = f"{after:,} records, {before:,} {seconds:.0f} s ago"
-    if after < before:
+@dataclass(frozen=True)
+class Reach:
+    """How far the topics of the group reach, and how far it has come, in records."""
+
+    end: int
+    done: int
+
+    @property
+    def lag(self) -> int:
+        """Records that wait."""
+        return self.end - self.done
+
+
+def judge_lag(before: Reach, after: Reach, seconds: float) -> Finding:
+    """Whether the group is caught up, has only what came just now, or at least is catching up."""
+    if not after.lag:
+        return Finding("lag", "ok", "no record waits")
+    detail = "1 record waits" if after.lag == 1 else f"{after.lag:,} records wait"
+    if after.done >= before.end:
+        return Finding("lag", "ok", f"{detail}, all of them come within the last {seconds:.0f} s")
+    detail = f"{detail}; {seconds:.0f} s before it was {before.lag:,}"
+    if after.lag < before.lag:
         return Finding("lag", "ok", f"{detail}: catching up")
-    return Finding("lag", "warn", detail, "look into the worker's log; run more workers if this lasts")
+    return Finding("lag", "warn", detail, "look into the worker's log, and run more workers if this lasts")
 
 
 def judge_workers(workers: Sequence[WorkerLook]) -> Finding:
@@ -135,6 +158,32 @@ def judge_workers(workers: Sequence[WorkerLook]) -> Finding:
     rest = f", {joining} of them just joining" if joining else ""
     partitions = sum(worker.partitions for worker in workers)
     return Finding("workers", "ok", f"{len(workers)} on this machine, with {partitions} partitions{rest}")
+
+
+def judge_worker_rules(workers: Mapping[int, Samples]) -> Finding:
+    """Whether each worker has the rules of its files, given what its page says by its process id."""
+    faults = [fault for pid, samples in workers.items() for fault in rule_faults(pid, samples)]
+    if faults:
+        return Finding("worker rules", "fail", "; ".join(faults), MEND_RULES)
+    return Finding("worker rules", "ok", "as in their files" if workers else "no worker to ask")
+
+
+def rule_faults(pid: int, samples: Samples) -> list[str]:
+    """A line when a worker, or any process of it, cannot use its rule files."""
+    if not any(samples.by_label("rules_broken", LABEL).values()):
+        return []
+    return [f"worker {pid} has a broken rule file and keeps the set of before"]
+
+
+def sample_each_worker(data_dir: Path) -> dict[int, Samples]:
+    """What the pages of this machine's workers say, by process id; those that do not answer are left out."""
+    found = {}
+    for worker in find_workers(data_dir):
+        page = fetch_page(worker)
+        with suppress(ValueError):
+            if page is not None:
+                found[worker.pid] = parse_metrics([page])
+    return found
 
 
 def _disk(settings: Settings) -> Finding:
@@ -204,15 +253,21 @@ def _workers(settings: Settings) -> Finding:
 
 
 def _lag(settings: Settings, services: Services) -> Finding:
-    def lag() -> int:
-        return sum(each.lag or 0 for each in read_positions(options, settings.consumer_group))
+    def look() -> Reach:
+        read = [each for each in read_positions(options, settings.consumer_group) if each.lag is not None]
+        end = sum(each.records for each in read)
+        return Reach(end, end - sum(each.lag or 0 for each in read))
 
     options = kafka_options(services, settings)
-    before = lag()
-    if not before:
-        return judge_lag(0, 0, 0.0)
-    time.sleep(LAG_LOOK_SECONDS)
-    return judge_lag(before, lag(), LAG_LOOK_SECONDS)
+    before, began = look(), time.monotonic()
+    finding = judge_lag(before, before, 0.0)
+    # A flush may take longer than one look.
+    for _ in range(LAG_LOOKS if before.lag else 0):
+        time.sleep(LAG_LOOK_SECONDS)
+        finding = judge_lag(before, look(), time.monotonic() - began)
+        if finding.verdict == "ok":
+            break
+    return finding
 
 
 def _ask(settings: Settings, services: Services, statement: str, *, as_analyst: bool = False) -> object:

@@ -161,7 +161,8 @@ def explain(error: BaseException) -> tuple[str, int]:
             # Called without a command: the help has been printed, and is all there is to say.
             return "", error.exit_code
         hint = "" if error.exit_code != 2 else " (--help shows examples)"
-        return f"{error.format_message().rstrip('.')}{hint}", error.exit_code
+        message = error.format_message().replace(": Value error, ", ": ").rstrip(".")
+        return f"{message}{hint}", error.exit_code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "stopped before the end", INTERRUPTED
     if isinstance(error, ValidationError):

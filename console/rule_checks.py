@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from schemas.errors import Misconfigured
+from schemas.hints import did_you_mean
+from schemas.yaml_files import find_line
 from streams.rules.calendars import Calendar, parse_calendars
 from streams.rules.loading import (
     RuleFile,
@@ -23,7 +25,7 @@ from streams.rules.loading import (
     scenario_paths,
 )
 from streams.rules.scenario_model import parse_scenarios
-from streams.rules.scenarios import run_scenario
+from streams.rules.scenarios import LATER, run_scenario
 
 Kind = Literal["rule", "calendars", "scenarios"]
 SCENARIOS = "scenarios"
@@ -101,7 +103,8 @@ def _check_file(path: Path, known: Known, home: Path) -> Iterator[Checked]:
     if path in calendar_paths(home):
         yield _check_calendars(path, known)
         return
-    if SCENARIOS in _top_keys(path):
+    keys = _top_keys(path)
+    if SCENARIOS in keys or ("rule" in keys and "id" not in keys):
         yield _check_scenarios(path, known)
         return
     known.calendars |= read_calendars([home])
@@ -114,7 +117,11 @@ def _check_file(path: Path, known: Known, home: Path) -> Iterator[Checked]:
 
 
 def _top_keys(path: Path) -> set[str]:
-    lines = read_text(path).splitlines()
+    try:
+        lines = read_text(path).splitlines()
+    except Misconfigured:
+        # Told where it is checked.
+        return set()
     return {line.partition(":")[0] for line in lines if line[:1].isalpha() and ":" in line}
 
 
@@ -141,14 +148,24 @@ def _check_rule(path: Path, known: Known, here: dict[str, RuleFile]) -> Checked:
 
 def _check_scenarios(path: Path, known: Known) -> Checked:
     try:
-        found = parse_scenarios(read_text(path), str(path))
+        text = read_text(path)
+        found = parse_scenarios(text, str(path))
     except Misconfigured as error:
         return Checked("scenarios", str(path), "", (_without(path, error),))
     rules = [file.rule for file in known.files.values()]
+    ids = [rule.id for rule in rules if rule.enabled]
+    if found.rule not in ids:
+        mend = did_you_mean(found.rule, ids) or f"known are {', '.join(ids)}"
+        line = find_line(text, ("rule",))
+        return Checked(
+            "scenarios", str(path), "", (f"{line}: rule: there is no rule {found.rule!r} that is on; {mend}",)
+        )
     faults: list[str] = []
-    for scenario in found.scenarios:
+    for number, scenario in enumerate(found.scenarios):
         told = run_scenario(scenario, found.rule, rules, known.calendars)
-        faults += [f"{scenario.name}: {fault}" for fault in told]
+        for fault in told:
+            line = find_line(text, (SCENARIOS, number, "expect_later" if fault.startswith(LATER) else "expect"))
+            faults.append(f"{line}: {scenario.name}: {fault}")
     count = len(found.scenarios)
     return Checked("scenarios", str(path), f"{count} of {found.rule}", tuple(faults), count)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -12,6 +11,7 @@ from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.errors import Misconfigured
+from schemas.faults import place_of, tell_plainly
 from schemas.hints import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -30,14 +30,28 @@ def parse_yaml(text: str, name: str, model: type[Model], expected: str) -> Model
         found = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Misconfigured(_yaml_fault(name, text, error)) from error
-    if not isinstance(found, dict) or tree is None:
+    if tree is None:
+        raise Misconfigured(f"{name}:1: is empty: {expected}")
+    if not isinstance(found, dict):
         raise Misconfigured(f"{name}:1: {expected}")
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        # A key that is missing may stand there misspelt, and that is what has to be mended.
-        fault = min(error.errors(include_url=False), key=lambda each: each["type"] == "missing")
-        raise Misconfigured(f"{name}:{_line_of(tree, fault['loc'])}: {_mend(fault, model)}") from error
+        fault = _most_telling(error.errors(include_url=False))
+        raise Misconfigured(f"{name}:{_line_of(tree, place_of(fault))}: {_mend(fault, model)}") from error
+
+
+def find_line(text: str, location: Location) -> int:
+    """The line of YAML text, which must be sound, where the innermost key or element of a location stands."""
+    tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    return 1 if tree is None else _line_of(tree, location)
+
+
+def _most_telling(faults: list[ErrorDetails]) -> ErrorDetails:
+    """The one to mend first. A key that is missing may stand there misspelt; a list is short for its bad elements."""
+    inner = {fault["loc"][:size] for fault in faults for size in range(len(fault["loc"]))}
+    kept = [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in inner]
+    return min(kept, key=lambda fault: fault["type"] == "missing")
 
 
 class _Loader(yaml.SafeLoader):
@@ -62,7 +76,9 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _yaml_fault(name: str, text: str, error: Exception) -> str:
-    problem = getattr(error, "problem", None) or " ".join(str(error).split()) or "nested too deep"
+    if isinstance(error, RecursionError):
+        return f"{name}:1: not YAML: brackets or keys are nested too deep"
+    problem = getattr(error, "problem", None) or " ".join(str(error).split())
     return f"{name}:{_line_to_mend(text, error)}: not YAML: {problem}"
 
 
@@ -89,8 +105,7 @@ def _before(lines: list[str], mark: yaml.Mark) -> str:
 
 
 def _mend(fault: ErrorDetails, model: type[BaseModel]) -> str:
-    location = fault["loc"]
-    message = " ".join(fault["msg"].removeprefix("Value error, ").split())
+    location, message = place_of(fault), tell_plainly(fault)
     if location[-1:] == ("[key]",):
         if fault["type"] == "value_error":
             # Its own message names the key.
@@ -101,14 +116,25 @@ def _mend(fault: ErrorDetails, model: type[BaseModel]) -> str:
         known = _keys_at(model, location[:-1])
         hint = did_you_mean(str(location[-1]), known)
         message = f"unknown key; {hint + ' ' if hint else ''}known are {', '.join(known)}"
-    elif fault["type"] == "literal_error":
-        hint = did_you_mean(str(fault["input"]), re.findall(r"'([^']*)'", message))
-        message += f"; {hint}" if hint else ""
+    elif fault["type"] == "missing":
+        meaning = _meaning_of(model, location)
+        message += f": {meaning}" if meaning else ""
     elif fault["type"] in ("model_type", "model_attributes_type"):
-        message = f"Input should be a mapping; its keys are {', '.join(_keys_at(model, location))}"
-    elif fault["type"] in ("tuple_type", "list_type", "set_type", "frozen_set_type"):
-        message = "Input should be a list, such as [a, b]"
+        message = f"write keys with their values; its keys are {', '.join(_keys_at(model, location))}"
     return f"{place}: {message}" if place else message
+
+
+def _meaning_of(model: type[BaseModel], location: Location) -> str:
+    """What the model says that a key means, on one line."""
+    *outer, name = location
+    annotation: Any = model
+    for part in outer:
+        annotation = _inside(annotation, part)
+    owner = _bare(annotation)
+    if not isinstance(owner, type) or not issubclass(owner, BaseModel):
+        return ""
+    found = next((field for key, field in owner.model_fields.items() if name in (key, field.alias)), None)
+    return " ".join((found.description or "").split()) if found is not None else ""
 
 
 def _keys_at(annotation: Any, location: Location) -> list[str]:

@@ -15,8 +15,26 @@ from console import alert_acts
 from console.alert_actions import fold, list_silences, silencing
 from console.alert_desk import Desk, read_clock
 from console.alert_filters import Filters, parse_since
-from console.alert_store import Answer, count_alerts, find_ids, list_alerts, read_actions, read_alert, read_evidence
-from console.alert_views import detail_table, evidence_lines, head_line, history_lines, list_note, make_list
+from console.alert_silences import COLUMNS, SilenceLine, make_silences_table, pick_silences, silences_note
+from console.alert_store import (
+    Answer,
+    count_alerts,
+    count_open,
+    find_ids,
+    list_alerts,
+    read_actions,
+    read_alert,
+    read_evidence,
+)
+from console.alert_views import (
+    detail_table,
+    evidence_lines,
+    head_line,
+    history_lines,
+    list_note,
+    make_list,
+    read_properties,
+)
 from console.alert_words import LABELS
 from console.cells import json_value
 from console.commands.sql import Output
@@ -51,6 +69,11 @@ journeys alerts show 3f2a91c4
 journeys alerts show 3f2a91c4 --lang he
 
 journeys alerts show 3f2a91c4 --json | python -m json.tool"""
+SILENCES_EPILOG = """Examples:
+
+journeys alerts silences
+
+journeys alerts silences --all --format csv > silences.csv"""
 
 
 class Status(StrEnum):
@@ -87,6 +110,7 @@ def register(app: typer.Typer) -> None:
     group.command("list", epilog=LIST_EPILOG)(list_command)
     group.command("show", epilog=SHOW_EPILOG)(show)
     alert_acts.register(group)
+    group.command("silences", epilog=SILENCES_EPILOG)(silences_command)
     app.add_typer(group, name="alerts", epilog=EPILOG, help="List alerts, look at one, and deal with them.")
 
 
@@ -135,7 +159,7 @@ def list_command(
     console = _make_console()
     if answer.rows:
         console.print(make_list(answer.records(), lang))
-    console.print(Text(list_note(len(answer.rows), heard, silenced, show_all), style="dim"))
+    console.print(Text(list_note(len(answer.rows), heard, silenced, show_all, lang), style="dim"))
 
 
 def _make_console() -> Console:
@@ -149,6 +173,28 @@ def _make_console() -> Console:
 def _write(answer: Answer, output: Output) -> None:
     write = {Output.CSV: write_csv, Output.JSON: write_json, Output.NDJSON: write_ndjson}[output]
     write(sys.stdout, answer.columns, answer.rows)
+
+
+def silences_command(
+    context: typer.Context,
+    show_all: Annotated[bool, typer.Option("--all", help="Those that have ended, too")] = False,
+    output: Annotated[Output, typer.Option("--format", "-f", help="How to print them")] = Output.TABLE,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,
+) -> None:
+    """List silences, the newest first: what each hides, how many open alerts that is, until when, and who wanted it."""
+    now = read_clock()
+    with Desk.of(context).asking() as ask:
+        silences = pick_silences(list_silences(read_actions(ask)), now, show_all)
+        in_force = [each for each in silences if each.covers(now)]
+        counts = dict(zip(in_force, count_open(ask, [each.action for each in in_force]), strict=True))
+    lines = [SilenceLine(each, each in counts, counts.get(each, 0)) for each in silences]
+    if as_json or output is not Output.TABLE:
+        _write(Answer(COLUMNS, [line.row() for line in lines]), Output.JSON if as_json else output)
+        return
+    console = _make_console()
+    if lines:
+        console.print(make_silences_table(lines))
+    console.print(Text(silences_note(lines, show_all), style="dim"))
 
 
 def show(
@@ -168,7 +214,9 @@ def show(
     if as_json:
         found: dict[str, Any] = {
             **alert,
-            "evidence_touchpoints": touchpoints,
+            "evidence_touchpoints": [
+                {**each, "properties": read_properties(each["properties"])} for each in touchpoints
+            ],
             "actions": [action.model_dump(mode="json") for action in own],
             "silences": [silence.action.model_dump(mode="json") for silence in silences],
         }

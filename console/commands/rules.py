@@ -25,6 +25,8 @@ journeys rules list
 
 journeys rules check my-rules
 
+journeys rules backtest my-rules --since 30d
+
 JOURNEYS_RULES_DIR=my-rules journeys rules list --json | python -m json.tool"""
 LIST_EPILOG = """Examples:
 
@@ -50,7 +52,12 @@ def register(app: typer.Typer) -> None:
     group.command("list", epilog=LIST_EPILOG)(list_rules)
     group.command("check", epilog=CHECK_EPILOG)(check)
     group.command("backtest", epilog=rules_backtest.EPILOG)(rules_backtest.backtest)
-    app.add_typer(group, name="rules", epilog=EPILOG, help="List the rules, and check rule files of one's own.")
+    app.add_typer(
+        group,
+        name="rules",
+        epilog=EPILOG,
+        help="List the rules, check rule files of one's own, and try them on history with backtest.",
+    )
 
 
 def list_rules(context: typer.Context, as_json: AsJson = False) -> None:

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import typer
 from clickhouse_driver import Client
 from rich.text import Text
+from typer.core import TyperCommand
 
 from console.invocation import Invocation, make_console
 from console.sql_results import Columns, Row, with_truths, write_csv, write_json, write_ndjson, write_table
@@ -57,7 +58,21 @@ class Role(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("sql", epilog=EPILOG)(sql)
+    app.command("sql", cls=_SqlCommand, epilog=EPILOG)(sql)
+
+
+class _SqlCommand(TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, guard_comments(args))
+
+
+def guard_comments(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with a space before SQL that begins with a comment (`-- why`), so that it is no option."""
+    return [f" {each}" if _COMMENTED.match(each) else each for each in arguments]
+
+
+# No option has white space before its value, or a line break in it.
+_COMMENTED = re.compile(r"--([^\s=]*\s|.*\n)")
 
 
 def sql(

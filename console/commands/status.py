@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from console.addresses import without_password
+from console.checks import MEND_RULES, rule_faults, sample_each_worker
 from console.invocation import Invocation, kafka_options, make_console, open_clickhouse
 from console.kafka_positions import TopicPosition, read_positions
 from console.stored import Stored, read_stored
@@ -57,6 +58,7 @@ def status(
 ) -> None:
     """Show servers, workers, topics with their lag, rows, open alerts and dead letters; exit 1 when something is down.
 
+    A worker that cannot use its rule files counts as down, though it works on with the rules of before.
     Workers are looked for on this machine only, in the data directory.
     """
     settings = Invocation.of(context).settings()
@@ -96,6 +98,8 @@ def _look_at_workers(found: Status, settings: Settings) -> None:
     if not found.workers:
         found.down.append(f"no worker runs in {settings.data_dir}: start one with `journeys worker`")
     found.down += [fault for worker in found.workers for fault in worker.faults]
+    sampled = sample_each_worker(settings.data_dir)
+    found.down += [f"{fault}: {MEND_RULES}" for pid, samples in sampled.items() for fault in rule_faults(pid, samples)]
 
 
 def describe_worker(worker: WorkerLook) -> str:

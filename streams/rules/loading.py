@@ -6,28 +6,44 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
+from pydantic import model_validator
 
 from schemas.errors import Misconfigured
+from schemas.faults import FaultAt
 from schemas.hints import did_you_mean
 from schemas.yaml_files import parse_yaml
 from streams.rules.calendars import Calendar, parse_calendars
-from streams.rules.model import Rule
+from streams.rules.model import PRIMITIVES, Rule
 from streams.rules.patterns import Part
 
 SHIPPED = Path(__file__).parent
 CALENDARS = "calendars.yaml"
 SUFFIXES = (".yaml", ".yml")
+LARGEST_BYTES = 1_048_576
 _A_RULE = "a rule file has `id:`, `version:`, `severity:`, its texts and one of wait, repeat, deadline, sequence, …"
 
 
 class SwitchedOff(Part):
-    """A file that says no more than that a rule is off."""
+    """A file that says no more than that a rule is off. The version may stand there, and means nothing."""
 
     id: str
+    """The rule that is off."""
+    version: int | None = None
     enabled: Literal[False]
+    """`false`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_more(cls, found: Any) -> Any:
+        more = next((key for key in found if key not in cls.model_fields), None) if isinstance(found, dict) else None
+        if more is not None:
+            raise FaultAt(
+                "to switch a rule off write only `id` and `enabled: false`; a whole rule has its limits too", more
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,10 @@ def _is_switch(text: str) -> bool:
         found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and found.keys() == {"id", "enabled"}
+    if not isinstance(found, dict):
+        return False
+    is_whole = not found.keys().isdisjoint(PRIMITIVES)
+    return found.keys() <= {"id", "version", "enabled"} or (found.get("enabled") is False and not is_whole)
 
 
 def read_calendars(directories: Iterable[Path]) -> dict[str, Calendar]:
@@ -156,6 +175,8 @@ def calendar_paths(directory: Path) -> list[Path]:
 def check_rule_file(file: RuleFile, beside: Mapping[str, RuleFile], calendars: Mapping[str, Calendar]) -> None:
     """Raise Misconfigured where another file of its directory has its id, or its calendar is not there."""
     name, calendar = file.rule.id, file.rule.calendar
+    if name in beside and beside[name].path.resolve() == file.path.resolve():
+        raise Misconfigured(f"{file.path} is given twice: leave it out once")
     if name in beside:
         raise Misconfigured(f"{file.path}: rule {name!r} stands in {beside[name].path.name} too; give one another id")
     if calendar is None or calendar in calendars:
@@ -168,8 +189,13 @@ def check_rule_file(file: RuleFile, beside: Mapping[str, RuleFile], calendars: M
 
 
 def read_text(path: Path) -> str:
-    """A file's text. Raises Misconfigured."""
+    """A file's text. Raises Misconfigured, also for one that is too large to be meant."""
     try:
+        size_bytes = path.stat().st_size
+        if size_bytes > LARGEST_BYTES:
+            raise Misconfigured(
+                f"{path}: it has {size_bytes:,} bytes, and at most {LARGEST_BYTES:,} are read: split it"
+            )
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise Misconfigured(f"{path}: not YAML: byte {error.start} is not UTF-8") from error

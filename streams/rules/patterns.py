@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from schemas.catalogue import BY_NAME
 from schemas.durations import Duration
+from schemas.faults import FaultAt
 from schemas.hints import did_you_mean
 from streams.rules.conditions import Condition, compile_condition
 from streams.touch import Touch
@@ -27,7 +28,9 @@ NO_SPAN = timedelta(0)
 class Part(BaseModel):
     """A part of a rule file: unknown keys are refused, and nothing changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, ignored_types=(cached_property,), use_attribute_docstrings=True
+    )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with other values, which are not validated. What follows from them is computed anew."""
@@ -57,13 +60,27 @@ def properties_of(name: str) -> frozenset[str]:
     return frozenset(BY_NAME[name].properties.model_fields)
 
 
-def check_names(names: Iterable[str], types: Sequence[str]) -> None:
-    """Raise ValueError for a name that is neither a field nor a property of one of the types."""
-    known = FIELDS.union({SEGMENT}, *(properties_of(name) for name in types))
-    for name in names:
-        if name not in known:
-            kinds = " or ".join(types)
-            raise ValueError(f"{name!r} is neither a field nor a property of {kinds}{nearest(name, known)}")
+def check_names(names: Sequence[str], types: Sequence[str], *place: int | str) -> None:
+    """Raise FaultAt, by index below `place`, for a name that is neither a field nor a property of one of the types."""
+    for index, name in enumerate(names):
+        check_name(name, types, *place, index)
+
+
+def check_name(name: str, types: Sequence[str], *place: int | str) -> None:
+    """The same for one name, which stands at `place` itself."""
+    known = FIELDS.union({SEGMENT}, *(properties_of(each) for each in types))
+    if name not in known:
+        message = f"{name!r} is neither a field nor a property of {' or '.join(types)}{nearest(name, known)}"
+        raise FaultAt(message, *place)
+
+
+def check_condition(text: str | None, types: Sequence[str], place: str = "where") -> None:
+    """Raise FaultAt for a condition that cannot be understood of touchpoints of these types."""
+    try:
+        if text is not None:
+            compile_condition(text, types)
+    except ValueError as error:
+        raise FaultAt(str(error), place) from error
 
 
 def value_of(touch: Touch, name: str) -> Any:
@@ -84,10 +101,20 @@ def key_of(touch: Touch, names: Sequence[str]) -> tuple[str, ...] | None:
     return None if None in values else values  # type: ignore[return-value]
 
 
-def _as_pattern(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"types": [value]}
+def as_pattern(value: Any) -> Any:
+    """What a file says of touchpoints, in full: a name or a list of names stands for their types."""
+    value = _as_list(value)
     return {"types": value} if isinstance(value, list | tuple) else value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+SomeTypes = Annotated[tuple[TypeName, ...], BeforeValidator(_as_list)]
+"""Types of touchpoints, or none; a single name stands for a list of one."""
+Types = Annotated[SomeTypes, Field(min_length=1)]
+"""At least one type of touchpoints."""
 
 
 class Pattern(Part):
@@ -96,14 +123,16 @@ class Pattern(Part):
     In a file a name or a list of names stands for a pattern without conditions.
     """
 
-    types: Annotated[tuple[TypeName, ...], Field(min_length=1)]
+    types: Types
+    """Types of touchpoints, as docs/touchpoints.md lists them."""
     channels: tuple[str, ...] = ()
+    """Only on these channels; by default on any."""
     where: str | None = None
+    """A condition that must hold."""
 
     @model_validator(mode="after")
     def _check_where(self) -> Pattern:
-        if self.where is not None:
-            compile_condition(self.where, self.types)
+        check_condition(self.where, self.types)
         return self
 
     @cached_property
@@ -128,11 +157,13 @@ class Pattern(Part):
         return {name: names & (properties_of(name) | {SEGMENT}) for name in self.types}
 
 
-PatternLike = Annotated[Pattern, BeforeValidator(_as_pattern)]
+PatternLike = Annotated[Pattern, BeforeValidator(as_pattern)]
 
 
 class Within(Part):
     """Touchpoints at most so long before another."""
 
-    types: Annotated[tuple[TypeName, ...], Field(min_length=1)]
+    types: Types
+    """Types of touchpoints, one of which must have come."""
     within: Span
+    """At most so long before."""

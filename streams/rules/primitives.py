@@ -11,8 +11,21 @@ from pydantic import AfterValidator, Field, model_validator
 
 from schemas.catalogue import BY_NAME
 from schemas.durations import to_milliseconds
+from schemas.faults import FaultAt
 from streams.promises import KINDS
-from streams.rules.patterns import NO_SPAN, Part, Pattern, PatternLike, Span, TypeName, check_names, nearest
+from streams.rules.patterns import (
+    NO_SPAN,
+    Part,
+    Pattern,
+    PatternLike,
+    SomeTypes,
+    Span,
+    Types,
+    check_condition,
+    check_name,
+    check_names,
+    nearest,
+)
 from streams.rules.readers import Key, TextReader, match, read_key, read_text
 from streams.touch import Touch
 
@@ -26,21 +39,28 @@ class WaitCase(Part):
     """`begins` until one of `ends` on the same `match` values takes too long, or is over soon."""
 
     begins: PatternLike
-    ends: Annotated[tuple[TypeName, ...], Field(min_length=1)]
+    """The touchpoints with which a wait begins."""
+    ends: Types
+    """Types of touchpoints that end it."""
     match: Names
+    """Fields or properties that beginning and end must have in common, all of them."""
     longer_than: Span | None = None
+    """Fires once it lasts longer, also while it has not ended. Give this or `shorter_than`."""
     shorter_than: Span | None = None
+    """Fires if it ends so soon: after exactly as long, too."""
     ended_where: str | None = None
+    """With `shorter_than`: a condition on the end; a wait that ends otherwise is not found."""
     give_up_after: Span = timedelta(hours=12)
+    """After so long nobody waits any more, whatever comes; longer than `longer_than`."""
 
     @model_validator(mode="after")
     def _check(self) -> WaitCase:
         if (self.longer_than is None) == (self.shorter_than is None):
             raise ValueError("give exactly one of longer_than and shorter_than")
         if self.longer_than is not None and self.longer_than >= self.give_up_after:
-            raise ValueError("longer_than must be shorter than give_up_after, or the rule never fires")
-        check_names(self.match, self.begins.types)
-        _ = self.ending
+            raise FaultAt("it must be shorter than give_up_after, or the rule never fires", "longer_than")
+        check_names(self.match, self.begins.types, "match")
+        check_condition(self.ended_where, self.ends, "ended_where")
         return self
 
     @cached_property
@@ -78,6 +98,7 @@ class Wait(Part):
     """A begins and B does not come in time, also while B has not come; or B comes soon."""
 
     cases: Annotated[tuple[WaitCase, ...], Field(min_length=1)]
+    """One or more pairs of a beginning and its end, each with its limit."""
 
     def needs(self) -> Needs:
         for case in self.cases:
@@ -98,31 +119,44 @@ class Measure(Part):
     """What is counted: touchpoints of some types, or different values of a name."""
 
     count: Annotated[int, Field(ge=2)]
-    types: tuple[TypeName, ...] = ()
+    """Fires at so many."""
+    types: SomeTypes = ()
+    """Counts touchpoints of these types only, which are among the rule's; by default all of them."""
     distinct: str | None = None
+    """Counts the different values of this field or property, in place of touchpoints."""
 
 
 class Repeat(Part):
     """Touchpoints about the same thing, each within `within` of the one before, until a measure is reached."""
 
-    types: Annotated[tuple[TypeName, ...], Field(min_length=1)]
+    types: Types
+    """Types of touchpoints that are chained."""
     where: str | None = None
+    """A condition that must hold for each of them."""
     channels: tuple[str, ...] = ()
+    """Only on these channels; by default on any."""
     same: Names
+    """What they are about: fields or properties, of which one must be equal; the earlier ones say more."""
     within: Span
+    """Each comes at most so long after the one before, and those that make it fire lie within as long."""
     measures: Annotated[tuple[Measure, ...], Field(min_length=1)]
+    """What is counted, and from how many on it fires; the first to be reached counts."""
     breaks: PatternLike | None = None
+    """Touchpoints about the same thing that end the count: what comes after them is counted anew."""
     unit: Literal["times", "contacts", "channels", "transfers", "failures"] = "times"
+    """What the number is called in texts."""
 
     @model_validator(mode="after")
     def _check(self) -> Repeat:
-        _ = self.pattern
-        check_names(self.same, self.types)
-        for measure in self.measures:
-            check_names([measure.distinct] if measure.distinct else [], self.types)
-            for name in measure.types:
+        check_condition(self.where, self.types)
+        check_names(self.same, self.types, "same")
+        for number, measure in enumerate(self.measures):
+            if measure.distinct is not None:
+                check_name(measure.distinct, self.types, "measures", number, "distinct")
+            for index, name in enumerate(measure.types):
                 if name not in self.types:
-                    raise ValueError(f"measures: {name!r} is not among the rule's types")
+                    place = ("measures", number, "types", index)
+                    raise FaultAt(f"{name!r} is not among the rule's types: {', '.join(self.types)}", *place)
         return self
 
     @cached_property
@@ -175,16 +209,22 @@ class Deadline(Part):
     """What became of a promise: `broken`, kept `early`, `kept` after trouble, or `lapsed` unused."""
 
     promise: Annotated[str, AfterValidator(_check_promise)]
+    """The kind of promise."""
     when: Occasion = "broken"
+    """`broken`: its time passes. `early`: settled well before. `kept`: in time after trouble. `lapsed`: unused."""
     by: Span | None = None
+    """With `when: early`, and only then: settled at least so long before its time."""
     after: PatternLike | None = None
+    """With `when: kept`, and only then: the trouble on the same subject that came before."""
     unless: PatternLike | None = None
+    """With `when: lapsed`, and only then: a reminder on the same subject that excuses it."""
 
     @model_validator(mode="after")
     def _check(self) -> Deadline:
         for name, occasion in (("by", "early"), ("after", "kept"), ("unless", "lapsed")):
             if (getattr(self, name) is not None) != (self.when == occasion):
-                raise ValueError(f"`{name}` goes with `when: {occasion}`, and only with that")
+                place = "when" if self.when == occasion else name
+                raise FaultAt(f"`{name}` goes with `when: {occasion}`, and only with that", place)
         return self
 
     @cached_property
@@ -218,16 +258,22 @@ class Deadline(Part):
 class Threshold(Part):
     """One touchpoint that says enough by itself."""
 
-    types: Annotated[tuple[TypeName, ...], Field(min_length=1)]
+    types: Types
+    """Types of touchpoints, each of which is an episode."""
     where: str | None = None
+    """A condition that must hold."""
     channels: tuple[str, ...] = ()
+    """Only on these channels; by default on any."""
     measure: str | None = None
+    """The field or property that texts name as `{actual}`; it decides nothing."""
     limit: float = 0
+    """The number that texts name as `{threshold}`; what decides is `where`."""
 
     @model_validator(mode="after")
     def _check(self) -> Threshold:
-        _ = self.pattern
-        check_names([self.measure] if self.measure else [], self.types)
+        check_condition(self.where, self.types)
+        if self.measure:
+            check_name(self.measure, self.types, "measure")
         return self
 
     @cached_property
@@ -250,10 +296,15 @@ class Mismatch(Part):
     """One source said something, and soon after another contradicts it."""
 
     said: PatternLike
+    """The touchpoints that claim something."""
     contradicted: PatternLike
+    """The touchpoints that show the opposite."""
     match: Names
+    """Fields or properties that both must have in common, all of them."""
     match_given: tuple[str, ...] = ()
+    """The same, but equal only where the claim names it: a claim that names no store holds for all of them."""
     within: Span
+    """The contradiction comes at most so long after the claim."""
 
     @cached_property
     def read_key(self) -> Callable[[Touch], Key]:
@@ -278,7 +329,8 @@ class Mismatch(Part):
     @model_validator(mode="after")
     def _check(self) -> Mismatch:
         for types in (self.said.types, self.contradicted.types):
-            check_names((*self.match, *self.match_given), types)
+            check_names(self.match, types, "match")
+            check_names(self.match_given, types, "match_given")
         return self
 
     @cached_property

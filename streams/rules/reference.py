@@ -1,22 +1,23 @@
-"""The generated part of `docs/rules.md`, made from the rule files themselves. `python -m streams.rules.reference`."""
+"""The generated part of `docs/rules.md`, from models and rule files. `python -m streams.rules.reference` makes it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from streams.rules.key_tables import describe_keys
 from streams.rules.loading import load_rules
 from streams.rules.model import Kind, Rule
 from streams.rules.wording import say_end, say_severity, say_when, sum_up, sum_up_severity
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
-MARK = "<!-- From here on made by `python -m streams.rules.reference` from the rule files; a test keeps it true. -->"
+MARK = "<!-- From here on made by `python -m streams.rules.reference` from models and rule files; a test checks it. -->"
 _KINDS: dict[Kind, str] = {"friction": "Friction", "delight": "Delight", "opportunity": "Opportunity"}
 
 
 def write_page(page: str) -> str:
     """The page with its generated part made anew; what stands before the mark stays."""
-    return f"{page.partition(MARK)[0].rstrip()}\n\n{MARK}\n\n{describe_rules(load_rules())}"
+    return f"{page.partition(MARK)[0].rstrip()}\n\n{MARK}\n\n{describe_keys()}\n\n{describe_rules(load_rules())}"
 
 
 def describe_rules(rules: Sequence[Rule]) -> str:

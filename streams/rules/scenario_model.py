@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from schemas.catalogue import BY_NAME, FACT_TYPES
 from schemas.durations import Duration, parse_duration, to_milliseconds
 from schemas.episode import EpisodeStatus, Severity, WithdrawnBecause
+from schemas.faults import FaultAt, tell_plainly
 from schemas.hints import did_you_mean
 from schemas.moments import Moment, check_moment, format_epoch_ms, to_epoch_ms
 from schemas.properties import Properties
@@ -69,7 +70,8 @@ class Touchpoint(Event):
     @model_validator(mode="after")
     def _check(self) -> Touchpoint:
         if self.type not in BY_NAME:
-            raise ValueError(f"the catalogue has no touchpoint type {self.type!r}; {did_you_mean(self.type, BY_NAME)}")
+            mend = did_you_mean(self.type, BY_NAME) or "docs/touchpoints.md lists them"
+            raise FaultAt(f"the catalogue has no touchpoint type {self.type!r}; {mend}", "type")
         _check_properties(BY_NAME[self.type].properties, self.record("t", 0)["properties"])
         return self
 
@@ -85,7 +87,7 @@ class StockFact(Event):
     @model_validator(mode="after")
     def _check(self) -> StockFact:
         if self.type not in STOCK_FACTS:
-            raise ValueError(f"{self.type!r} is no fact about stock: {', '.join(STOCK_FACTS)} are")
+            raise FaultAt(f"{self.type!r} is no fact about stock: {', '.join(STOCK_FACTS)} are", "type")
         _check_properties(STOCK_FACTS[self.type], self.record("f", 0)["properties"])
         return self
 
@@ -100,7 +102,7 @@ def _split(said: Mapping[str, Any], kind: str, model: Model) -> tuple[dict[str, 
     for name in said:
         if name not in known:
             hint = did_you_mean(name, known) or f"known are {', '.join(sorted(known))}"
-            raise ValueError(f"{name!r} is neither a field nor a property of {kind}; {hint}")
+            raise FaultAt(f"{name!r} is neither a field nor a property of {kind}; {hint}", name)
     return (
         {name: value for name, value in said.items() if name not in properties},
         {name: value for name, value in said.items() if name in properties},
@@ -119,8 +121,7 @@ def _check_properties(model: Model, properties: Mapping[str, Any]) -> None:
         model.model_validate(properties)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        place = ".".join(map(str, fault["loc"]))
-        raise ValueError(f"{place}: {fault['msg'].removeprefix('Value error, ')}") from None
+        raise FaultAt(tell_plainly(fault), *fault["loc"]) from None
 
 
 def _read_amount(value: Any) -> Any:
@@ -163,13 +164,21 @@ class Scenario(Part):
     later: tuple[Touchpoint, ...] = ()
     expect_later: tuple[Expected, ...] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _ask_for_expect(cls, found: Any) -> Any:
+        if isinstance(found, dict) and "expect" not in found and found.keys() <= cls.model_fields.keys():
+            name = found.get("name", "without a name")
+            raise ValueError(f"scenario {name!r}: give `expect`, a list of episodes, or `expect: []` for none")
+        return found
+
     @model_validator(mode="after")
     def _check(self) -> Scenario:
         if bool(self.later) != (self.expect_later is not None):
-            raise ValueError("`later` and `expect_later` go together")
+            raise FaultAt("`later` and `expect_later` go together", "later" if self.later else "expect_later")
         for name, events in (("touchpoints", self.touchpoints), ("later", self.later)):
             if any(event.at_ms > self.until_ms for event in events):
-                raise ValueError(f"`until` lies before one of `{name}`: we look when all of them have happened")
+                raise FaultAt(f"`until` lies before one of `{name}`: we look when all of them have happened", "until")
         return self
 
     @property
@@ -191,12 +200,20 @@ class ScenarioFile(Part):
     rule: str
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _ask_for_scenarios(cls, found: Any) -> Any:
+        if isinstance(found, dict) and found.keys() == {"rule"}:
+            raise ValueError("give `scenarios:` too, and it is a file of scenarios; a rule file has `id:`, not `rule:`")
+        return found
+
     @model_validator(mode="after")
     def _check(self) -> ScenarioFile:
         names = [scenario.name for scenario in self.scenarios]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"two scenarios are called {twice!r}: give one another name")
+            second = names.index(twice, names.index(twice) + 1)
+            raise FaultAt(f"two scenarios are called {twice!r}: give one another name", "scenarios", second, "name")
         return self
 
 

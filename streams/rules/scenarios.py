@@ -33,6 +33,8 @@ from streams.touch import Touch
 
 DAY_MS = 86_400_000
 MOST_PERMUTED = 5
+LATER = "after what came later: "
+"""Begins a fault that is measured at `expect_later`."""
 SHUFFLES = 20
 # Nothing in a scenario is too late: how late is late is not the rules' affair.
 _STITCHING = StitchingRules(gap_ms=14 * DAY_MS, max_gap_ms=90 * DAY_MS, lateness_ms=3_650 * DAY_MS)
@@ -149,7 +151,7 @@ class _Play:
         stage.take(self._later)
         stage.look(self._until_ms)
         found = compare(self._scenario.expect_later, stage.found(), self._scenario.start_ms)
-        faults += [f"after what came later: {fault}" for fault in found]
+        faults += [f"{LATER}{fault}" for fault in found]
         return faults + self._differ(
             self._play([*self._touches, *self._later]), stage.standing(), "had it come in time"
         )

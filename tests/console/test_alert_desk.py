@@ -1,9 +1,11 @@
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from console.alert_desk import Outcome, carry_out, make_action, outcomes_json, plan
+from console.alert_desk import Outcome, carry_out, make_action, outcomes_json, plan, written_rules
 from producers.emitters import Emitted, MemoryEmitter
 from schemas.alert_action import AlertAction
 from schemas.errors import Misconfigured, Transient
@@ -104,6 +106,17 @@ def test_nothing_to_undo_needs_no_broker() -> None:
         ([], act(2, "unack"), "there is nothing to take back"),
         ([], act(2, "assign", assignee="Dan"), "assigned to Dan"),
         ([act(1, "assign", assignee="Dan")], act(2, "assign", 1), "assigned to nobody"),
+        (
+            [act(1, "assign", assignee="Dan")],
+            act(2, "assign", 1, assignee="Dan", by="Tal"),
+            "already assigned to Dan by Noa, 2026-11-21 12:00:00 UTC",
+        ),
+        (
+            [act(1, "ack"), act(2, "unack")],
+            act(3, "unack", 1),
+            "the acknowledgement was already taken back by Noa, 2026-11-21 12:00:00 UTC",
+        ),
+        ([act(1, "reopen")], act(2, "reopen", 1), "already opened again by Noa, 2026-11-21 12:00:00 UTC"),
     ],
 )
 def test_a_line_says_what_came_of_it(former: list[AlertAction], wanted: AlertAction, line: str) -> None:
@@ -112,7 +125,15 @@ def test_a_line_says_what_came_of_it(former: list[AlertAction], wanted: AlertAct
 
 def test_a_line_of_a_silence_says_what_and_until_when() -> None:
     outcome = plan([], [silence(1, 0, 60, rule="long_wait")])[0]
-    assert outcome.line() == "rule long_wait: silenced until 2026-11-21 13:00:00 UTC"
+    line = "rule long_wait: silenced until 2026-11-21 13:00:00 UTC"
+    assert outcome.line() == line
+    counted = [replace(outcome, open_alerts=count) for count in (0, 1, 1_200)]
+    assert [each.line().removeprefix(line) for each in counted] == [
+        ", hides 0 open alerts", ", hides 1 open alert", ", hides 1,200 open alerts",
+    ]  # fmt: skip
+    assert json.loads(outcomes_json(counted[1:2], True))["actions"][0]["open_alerts"] == 1
+    ended = plan([silence(1, 0, 60, rule="r"), silence(2, 1, None, rule="r")], [silence(3, 2, None, rule="r")])
+    assert ended[0].line() == "rule r: the silence was already ended by Noa, 2026-11-21 12:01:00 UTC"
 
 
 def test_json_holds_what_stands() -> None:
@@ -122,7 +143,18 @@ def test_json_holds_what_stands() -> None:
 
 
 def test_what_no_action_can_say_is_one_line_that_names_the_option() -> None:
-    with pytest.raises(Misconfigured, match="^--by: string should have at least 1 character$"):
+    with pytest.raises(Misconfigured, match="^--by must not be empty$"):
         make_action("ack", " ", NOW, episode_id=uuid(1))
+    with pytest.raises(Misconfigured, match="^--to must not be longer than 256 characters$"):
+        make_action("assign", "Noa", NOW, episode_id=uuid(1), assignee="x" * 257)
+    with pytest.raises(Misconfigured, match="^--customer is no text in UTF-8$"):
+        make_action("silence", "Noa", NOW, until=NOW, customer_id="\udcff")
     with pytest.raises(Misconfigured, match="^a note has a text$"):
         make_action("note", "Noa", NOW, episode_id=uuid(1), note="")
+
+
+def test_the_shipped_rules_are_known_though_one_of_ones_own_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("id: 7\n", "utf-8")
+    known, fault = written_rules(tmp_path)
+    assert (known, "") == written_rules(None) and "long_wait" in known
+    assert "mine.yaml:1: id: " in fault

@@ -1,26 +1,32 @@
 import io
+import re
 from typing import Any, get_args
+from uuid import UUID
 
 import pytest
 from rich.console import Console, RenderableType
 
 from console.alert_actions import Standing, fold, list_silences
 from console.alert_views import (
+    END_OF_DIRECTION,
+    LEFT_TO_RIGHT,
     detail_rows,
     detail_table,
     evidence_lines,
     head_line,
     history_lines,
+    isolate,
     list_note,
     make_list,
+    read_properties,
     style_of,
     what_line,
 )
-from console.alert_words import DEEDS, DONE, LABELS
+from console.alert_words import DEEDS, DONE, DONE_BEFORE, LABELS, VALUES
 from console.commands.alerts import Grade, Kind, Status
 from console.timeline import plain_lines
 from schemas.alert_action import ACTIONS
-from schemas.episode import EpisodeKind, EpisodeStatus, Severity
+from schemas.episode import EpisodeKind, EpisodeStatus, Severity, WithdrawnBecause
 from streams.friction.texts import LANGUAGES
 from tests.console.alert_samples import act, alert, at, silence, touchpoint, uuid
 
@@ -97,7 +103,7 @@ def test_the_details_say_what_there_is_and_nothing_else() -> None:
     assert "well until" not in counted
     assert details({"withdrawn_because": "late_data"})["taken back"] == "late data"
     in_hand = fold([act(1, "ack"), act(2, "assign", assignee="Dan"), act(3, "resolve", by="Tal")])
-    assert details({}, in_hand)["in hand"] == "Noa acknowledged it, gave it to Dan, Tal resolved it"
+    assert details({}, in_hand)["in hand"] == "Noa acknowledged it, assigned to Dan, Tal resolved it"
 
 
 def test_the_details_name_what_silences_it() -> None:
@@ -126,17 +132,69 @@ def test_history_is_told_oldest_first() -> None:
     actions = [act(2, "assign", 1, assignee="Dan", note="yours"), act(1, "ack", 0), act(3, "assign", 2)]
     assert history_lines(actions, "en") == [
         "2026-11-21 12:00:00  Noa acknowledged it",
-        "2026-11-21 12:01:00  Noa gave it to Dan: yours",
-        "2026-11-21 12:02:00  Noa gave it to nobody",
+        "2026-11-21 12:01:00  Noa assigned it to Dan: yours",
+        "2026-11-21 12:02:00  Noa assigned it to nobody",
     ]
 
 
 def test_both_languages_have_the_same_words() -> None:
     assert set(LABELS) == set(DEEDS) == set(LANGUAGES)
     assert LABELS["en"].keys() == LABELS["he"].keys()
-    assert all(deeds.keys() == set(ACTIONS) for deeds in (*DEEDS.values(), DONE))
+    assert all(deeds.keys() == set(ACTIONS) for deeds in (*DEEDS.values(), DONE, DONE_BEFORE))
     head = head_line(alert(), "he").plain
     assert "המתנה ארוכה" in head and f"{uuid(1)}" in drawn(detail_table(alert(), Standing(), [], "he"))
+
+
+def test_every_value_has_a_hebrew_word() -> None:
+    values = [
+        value for literal in (EpisodeKind, EpisodeStatus, Severity, WithdrawnBecause) for value in get_args(literal)
+    ]
+    assert {*filter(None, values)} <= VALUES["he"].keys()
+
+
+def hebrew(text: str) -> str:
+    """The text without what is isolated, its spaces made one."""
+    assert text.count(LEFT_TO_RIGHT) == text.count(END_OF_DIRECTION)
+    return " ".join(re.sub(f"{LEFT_TO_RIGHT}[^{END_OF_DIRECTION}]*{END_OF_DIRECTION}", "_", text).split())
+
+
+def test_in_hebrew_nothing_but_names_is_english() -> None:
+    row = alert(
+        assigned_to="Dan", effective_status="resolved", silenced=True, resolved_at=at(5), affected_customers=3,
+        withdrawn_because="late_data", unit="contacts",
+    )  # fmt: skip
+    assert hebrew(what_line(row, "he")) == "_ ב-_: המתין [נפתרה, מושתקת, _]"
+    assert hebrew(head_line(row, "he").plain) == "▲ המתנה ארוכה קריטית · נפתרה · קושי · _"
+    assert what_line(row, "he").startswith(f"{LEFT_TO_RIGHT}long_wait{END_OF_DIRECTION} ")
+    actions = [act(1, "ack"), act(2, "assign", assignee="Dan"), act(3, "resolve", by="Tal"), act(4, "assign", 1)]
+    silences = list_silences([silence(1, 0, 5, rule="long_wait", store_id="S-1")])
+    shown = [f"{label} {value}" for label, value in detail_rows(row, fold(actions[:3]), silences, "he")]
+    shown += history_lines(actions, "he")
+    shown += [f"{line.time} {line.what} {line.details}" for line in evidence_lines(row, [], "he") if line.time]
+    shown += [list_note(1, 2, 1, False, "he"), list_note(1, 1, 0, False, "he")]
+    assert len(shown) > 20 and not [text for text in shown if re.search("[A-Za-z]", hebrew(text))]
+    assert f"מזהה {LEFT_TO_RIGHT}{uuid(1)}{END_OF_DIRECTION}" in shown and "ש׳ 21.11   11:59:00.000 גבול" in " ".join(
+        shown
+    )
+    assert re.search("[A-Za-z]", drawn(make_list([], "he")).replace("UTC", "")) is None
+
+
+def test_no_name_can_end_its_isolation() -> None:
+    assert isolate(f"S-1{END_OF_DIRECTION}\u202e", "he") == f"{LEFT_TO_RIGHT}S-1\\u2069\\u202e{END_OF_DIRECTION}"
+
+
+def test_a_silent_source_has_no_journey_and_nothing_that_is_allowed() -> None:
+    found = details({"kind": "source", "rule": "source_silent", "threshold": 0.0, "journey_id": UUID(int=0)})
+    assert {"journey", "allowed"}.isdisjoint(found) and found["found"] == "12.5 min"
+
+
+def test_the_times_of_a_list_have_one_precision() -> None:
+    found = details({"opened_at": at(0.001), "resolved_at": at(1)})
+    assert (found["opened"], found["resolved"]) == ("2026-11-21 12:00:00", "2026-11-21 12:01:00")
+
+
+def test_properties_are_an_object_whatever_is_stored() -> None:
+    assert [read_properties(text) for text in ('{"queue": "tills"}', "", "[1]")] == [{"queue": "tills"}, {}, {}]
 
 
 def test_the_options_offer_what_alerts_may_be() -> None:

@@ -155,7 +155,9 @@ def test_one_alert_in_full(fresh: Office) -> None:
     assert "המתין" in fresh.told("show", WAIT, "--lang", "he")
     found = json.loads(fresh.told("show", WAIT.upper(), "--json"))
     assert found["episode_id"] == WAIT and found["notes"] == ["calling them"]
-    assert [each["event_id"] for each in found["evidence_touchpoints"]] == ["e1"]
+    assert [(each["event_id"], each["properties"]) for each in found["evidence_touchpoints"]] == [
+        ("e1", {"queue": "tills"})
+    ]
     assert [(each["action"], each["note"]) for each in found["actions"]] == [("note", "calling them")]
 
 
@@ -175,7 +177,7 @@ def test_what_people_do_is_kept_shown_and_published_once(fresh: Office) -> None:
     assert row == [(ME, "Dan", "Noa", ["paid back"], "open", "resolved")]
     fresh.told("reopen", "aaaa1")
     fresh.told("unack", "aaaa1")
-    assert fresh.told("unack", "aaaa1").startswith(f"{WAIT}: already acknowledgement taken back by")
+    assert fresh.told("unack", "aaaa1").startswith(f"{WAIT}: the acknowledgement was already taken back by")
     assert fresh.listed() == [WAIT, LOOK]
     sent = fresh.published()[before:]
     assert [each.action for each in sent] == ["ack", "ack", "ack", "assign", "resolve", "reopen", "unack", "unack"]
@@ -184,7 +186,7 @@ def test_what_people_do_is_kept_shown_and_published_once(fresh: Office) -> None:
 
 def test_a_silence_hides_what_it_matches_until_it_ends(fresh: Office) -> None:
     told = fresh.told("silence", "--rule", "long_wait", "--store", "S-1", "--for", "2h", "--note", "stock-taking")
-    assert told.startswith("rule long_wait, store S-1: silenced until ")
+    assert told.startswith("rule long_wait, store S-1: silenced until ") and told.endswith(", hides 1 open alert\n")
     assert fresh.listed() == [LOOK] and WAIT in fresh.listed("--all")
     assert fresh.told("list").splitlines()[-1] == "1 alert; silenced and not shown: 1 (--all shows them)"
     assert f"by {ME}: stock-taking" in fresh.told("show", WAIT)
@@ -192,8 +194,51 @@ def test_a_silence_hides_what_it_matches_until_it_ends(fresh: Office) -> None:
     assert other.returncode == 1
     assert "nobody has silenced just that; in force: rule long_wait, store S-1 until" in one_line(other.stderr)
     assert "silence ended" in fresh.told("unsilence", "--rule", "long_wait", "--store", "S-1")
-    assert "already silence ended" in fresh.told("unsilence", "--rule", "long_wait", "--store", "S-1")
+    assert "the silence was already ended by" in fresh.told("unsilence", "--rule", "long_wait", "--store", "S-1")
     assert fresh.listed() == [WAIT, LOOK]
+
+
+def test_silences_are_listed_with_what_they_hide(fresh: Office) -> None:
+    assert fresh.told("silences") == "0 silences in force (--all shows those that have ended)\n"
+    for rule, note in (("wismo", "a"), ("long_wait", "stock-taking")):
+        fresh.told("silence", "--rule", rule, "--for", "2h", "--note", note, "--by", "Noa")
+    fresh.told("unsilence", "--rule", "wismo")
+    found = json.loads(fresh.told("silences", "--json"))
+    assert [(each["rule"], each["by"], each["note"], each["open_alerts"]) for each in found] == [
+        ("long_wait", "Noa", "stock-taking", 1)
+    ]
+    rows = list(csv.DictReader(io.StringIO(fresh.told("silences", "--all", "--format", "csv"))))
+    assert [(row["rule"], row["in_force"], row["open_alerts"]) for row in rows] == [
+        ("long_wait", "true", "1"), ("wismo", "false", "0"),
+    ]  # fmt: skip
+    table = fresh.told("silences", "--all")
+    assert re.search(rf"{found[0]['silence_id'][:8]} +rule long_wait +2\S+ \S+ +Noa +1 +stock-taking", table)
+    assert table.splitlines()[-1] == "1 silence in force, 1 ended"
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        (("--store", "S-999"), "hidden: no alert has ever had --store S-999"),
+        (("--customer", "C-*"), "no alert has ever had --customer C-*; * stands for itself, as there are no wildcards"),
+        (("--rule", "promoter"), "warning: no alert that is open now is hidden"),
+    ],
+)
+def test_a_silence_that_hides_nothing_is_taken_with_a_warning(fresh: Office, named: tuple[str, ...], told: str) -> None:
+    done = fresh.ask("silence", *named, "--for", "1h")
+    assert done.returncode == 0 and done.stdout.endswith(", hides 0 open alerts\n")
+    assert one_line(done.stderr).endswith(told)
+
+
+def test_a_rule_is_known_though_another_rule_file_is_broken(fresh: Office) -> None:
+    own = fresh.directory / "own"
+    own.mkdir()
+    (own / "mine.yaml").write_text("id: 7\n", "utf-8")
+    broken = {"JOURNEYS_RULES_DIR": str(own)}
+    done = journeys("alerts", "silence", "--rule", "wismo", "--for", "1h", cwd=fresh.directory, changed=broken)
+    assert done.returncode == 0 and done.stdout.endswith(", hides 1 open alert\n")
+    done = journeys("alerts", "silence", "--rule", "mine", "--for", "1h", cwd=fresh.directory, changed=broken)
+    assert done.returncode == 1 and "it may stand in files that cannot be read: " in one_line(done.stderr)
 
 
 def test_when_only_kafka_fails_the_command_says_so_and_can_be_run_again(fresh: Office) -> None:
@@ -225,13 +270,15 @@ def test_when_clickhouse_fails_nothing_is_done(fresh: Office) -> None:
         (("show", "x"), "'x' is no id of an alert"),
         (("list", "--rule", "long_weight"), "there is no rule 'long_weight': did you mean long_wait?"),
         (("silence", "--rule", "nothing_like_it", "--for", "1h"), "there is no rule 'nothing_like_it'"),
-        (("silence", "--for", "1h"), "must name an episode or something that alerts have in common"),
+        (("silence", "--for", "1h"), "at least one of --rule, --customer, --store and --subject"),
+        (("unsilence", "--store", " "), "at least one of --rule, --customer, --store and --subject"),
         (("silence", "--rule", "wismo", "--for", "soon"), "'soon' is no duration"),
-        (("silence", "--rule", "wismo", "--for", "9999999w"), "ends after the year 9999"),
+        (("silence", "--rule", "wismo", "--for", "9999999w"), "--for 9999999w is longer than a year"),
+        (("silence", "--rule", "wismo", "--for", "367d"), "--for 367d is longer than a year"),
         (("unsilence", "--store", "S-9"), "nobody has silenced just that; in force: none"),
         (("list", "--since", "2026-11-21T10:00:00"), "is no moment"),
         (("note", WAIT, "--note", " "), "a note has a text"),
-        (("ack", WAIT, "--by", ""), "--by: string should have at least 1 character"),
+        (("ack", WAIT, "--by", ""), "--by must not be empty"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else None,
 )
@@ -291,7 +338,7 @@ def test_the_view_and_the_actions_add_up_to_the_same(fresh: Office) -> None:
             assert said == expected and len(said) == 4
 
 
-PARTS = ("list", "show", "ack", "unack", "assign", "note", "resolve", "reopen", "silence", "unsilence")
+PARTS = ("list", "show", "ack", "unack", "assign", "note", "resolve", "reopen", "silence", "unsilence", "silences")
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -43,6 +43,9 @@ def test_without_servers_a_command_says_how_to_start_them(arguments: tuple[str, 
         (("sql", "SELECT 1", "--format", "xml"), 2, "'xml' is not one of"),
         (("replay", "absent.csv"), 1, "no such file: absent.csv"),
         (("up", "--kafka-port", "70000"), 2, "--kafka-port"),
+        (("up", "--kafka", "other"), 2, "'other' is not one of"),
+        (("up", "--brokers", "3"), 1, "several need --kafka apache"),
+        (("demo", "--kafka", "apache", "--brokers", "2"), 1, "one broker or three"),
         (("migrate", "--plan", "--status"), 1, "give one of --plan and --status"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else None,
@@ -51,6 +54,14 @@ def test_misuse_is_one_line(arguments: tuple[str, ...], code: int, told: str, tm
     done = journeys(*arguments, cwd=tmp_path)
     assert done.returncode == code
     assert told in one_line(done.stderr) and done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_apache_kafka_without_java_is_one_line_that_says_what_to_do(command: str, tmp_path: Path) -> None:
+    done = journeys(command, "--kafka", "apache", cwd=tmp_path, changed={"PATH": str(tmp_path), "JAVA_HOME": ""})
+    assert done.returncode == 1 and "then run `make kafka`" in one_line(done.stderr)
+    named = journeys(command, "--kafka", "apache", cwd=tmp_path, changed={"JOURNEYS_KAFKA": "k:1"})
+    assert named.returncode == 1 and "choose one of both" in one_line(named.stderr)
 
 
 def test_a_bad_setting_is_one_line_and_debug_shows_where(tmp_path: Path) -> None:

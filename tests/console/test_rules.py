@@ -9,6 +9,7 @@ import yaml
 
 from console.rule_checks import Checked, check_rules
 from schemas.errors import Misconfigured
+from streams.rules.loading import LARGEST_BYTES
 from tests.console.running import journeys, one_line
 
 TEXTS = {"en": "Text", "he": "טקסט"}
@@ -79,7 +80,42 @@ def test_a_scenario_file_anywhere_is_run_with_the_shipped_rules(tmp_path: Path) 
 
 def test_what_is_not_as_expected_is_told(own: Path) -> None:
     put(own / "scenarios", "slow_help.yaml", {"rule": "slow_help", "scenarios": [{**SCENARIO, "until": "30m"}]})
-    assert faults(own) == ["a visit without a purchase: expected one episode, found nothing"]
+    assert faults(own) == ["9: a visit without a purchase: expected one episode, found nothing"]
+
+
+def test_what_came_later_is_told_where_it_was_expected(own: Path) -> None:
+    event = {**VISIT, "type": "queue_joined", "queue": "tills", "at": "5m"}
+    later = {"later": [event], "expect_later": [{"status": "resolved"}]}
+    text = yaml.safe_dump({"rule": "slow_help", "scenarios": [{**SCENARIO, **later}]}, sort_keys=False)
+    path = put(own / "scenarios", "slow_help.yaml", text)
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if "expect_later" in each)
+    assert faults(path)[0].startswith(f"{line}: a visit without a purchase: after what came later: ")
+
+
+@pytest.mark.parametrize(
+    ("rule", "mend"), [("slow_hlep", "did you mean slow_help?"), ("zzz", "known are broken_promise, channel_hopping,")]
+)
+def test_scenarios_of_an_unknown_rule_are_one_fault(rule: str, mend: str, own: Path) -> None:
+    path = put(own / "scenarios", "other.yaml", {"scenarios": [SCENARIO, {**SCENARIO, "name": "2"}], "rule": rule})
+    (fault,) = faults(path)
+    line = len(path.read_text("utf-8").splitlines())
+    assert fault.startswith(f"{line}: rule: there is no rule '{rule}' that is on; {mend}")
+
+
+def test_a_file_that_might_be_a_rule_or_scenarios_is_told_what_makes_it_one(tmp_path: Path) -> None:
+    assert faults(put(tmp_path, "mine.yaml", "rule: wismo\n")) == [
+        "1: give `scenarios:` too, and it is a file of scenarios; a rule file has `id:`, not `rule:`"
+    ]
+
+
+def test_a_file_that_is_too_large_does_not_stop_the_others(own: Path) -> None:
+    large = put(own.parent, "large.yaml", "#" * (LARGEST_BYTES + 1))
+    found = check(large, own / "slow_help.yaml")
+    assert [(checked.kind, bool(checked.faults)) for checked in found] == [
+        ("rule", True),
+        ("rule", False),
+        ("scenarios", False),
+    ]
 
 
 def test_each_bad_file_is_told_and_none_stops_the_others(own: Path) -> None:
@@ -128,7 +164,7 @@ def test_the_command_fails_where_a_file_is_bad(own: Path) -> None:
     done = journeys("rules", "check", "own", "--json", cwd=own.parent)
     assert (done.returncode, done.stderr) == (1, "")
     found = json.loads(done.stdout)
-    assert (found["ok"], found["rules"], found["scenarios"], found["faults"]) == (False, 1, 1, 2)
+    assert (found["ok"], found["rules"], found["scenarios"], found["faults"]) == (False, 1, 0, 2)
     assert found["files"][0]["faults"][0].startswith("3: severity: ")
     shown = journeys("rules", "check", "own", cwd=own.parent)
     assert shown.returncode == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from console.cells import is_truth_type
-from console.commands.sql import meant_views
+from console.commands.sql import guard_comments, meant_views
 from console.sql_results import Columns, with_truths, write_table
 
 VIEWS = ("alerts", "journeys", "promises", "touchpoints")
@@ -70,3 +70,15 @@ def test_in_a_pipe_the_first_line_of_a_table_is_its_head() -> None:
     assert shown(is_terminal=False)[0].split() == ["rule", "count"]
     assert shown(is_terminal=True)[0] == ""
     assert shown(is_terminal=False)[-2:] == ["long_wait       3", "1 row"]
+
+
+@pytest.mark.parametrize(
+    "sql", ["-- must be empty\nSELECT 1", "--why\nSELECT 1", "-- 1", "--\tx=1\nSELECT 1", "--a=b\nSELECT 1"]
+)
+def test_sql_may_begin_with_a_comment(sql: str) -> None:
+    assert guard_comments(["--format", "json", sql]) == ["--format", "json", f" {sql}"]
+
+
+@pytest.mark.parametrize("argument", ["--", "--file=my question.sql", "--format", "-", "SELECT 1 -- why", "--as=admin"])
+def test_options_stay_options(argument: str) -> None:
+    assert guard_comments([argument]) == [argument]

@@ -2,14 +2,19 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
+from pydantic import SecretStr
 
-from console.checks import judge_workers
-from console.commands.status import describe_worker
+from console.checks import judge_worker_rules, judge_workers, sample_each_worker
+from console.commands.status import describe_worker, look
 from console.metrics_page import Samples, parse_metrics
 from console.worker_files import WorkerFile, WorkerLook, find_workers, judge_worker, look_at_worker
+from schemas.settings import Settings
 
 FILE = WorkerFile(7, "http://127.0.0.1:1/metrics", "2026-11-24T22:00:00Z")
 PLAIN = "http://127.0.0.1:1/metrics  since 2026-11-24T22:00:00Z"
@@ -78,6 +83,59 @@ def test_doctor_fails_for_any_process_that_does_not_answer(
 ) -> None:
     finding = judge_workers([judge_worker(FILE, found) for found in looks])
     assert (finding.verdict, finding.detail) == (verdict, told)
+
+
+@pytest.mark.parametrize(
+    ("pages", "verdict", "told"),
+    [
+        ({}, "ok", "no worker to ask"),
+        ({7: ALONE, 8: samples("rules_broken 0.0")}, "ok", "as in their files"),
+        (
+            {7: ALONE, 8: samples("rules_broken 1.0")},
+            "fail",
+            "worker 8 has a broken rule file and keeps the set of before",
+        ),
+        (
+            {9: samples('rules_broken{process="0"} 0.0', 'rules_broken{process="1"} 1.0')},
+            "fail",
+            "worker 9 has a broken rule file and keeps the set of before",
+        ),
+    ],
+    ids=["none", "whole", "broken", "one process of two"],
+)
+def test_a_worker_that_cannot_use_its_rule_files_is_a_failure(
+    pages: dict[int, Samples], verdict: str, told: str
+) -> None:
+    finding = judge_worker_rules(pages)
+    assert (finding.verdict, finding.detail) == (verdict, told)
+    assert ("`JOURNEYS_RULES_DIR=… journeys rules check`" in finding.advice) == (verdict == "fail")
+
+
+@contextmanager
+def broken_worker(data_dir: Path) -> Iterator[int]:
+    """The note of a worker that lives, and its page, on which its rules are broken; yields its process id."""
+    registry = CollectorRegistry()
+    Gauge("journeys_rules_broken", "", registry=registry).set(1)
+    server, thread = start_http_server(0, "127.0.0.1", registry)
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/metrics"
+        (data_dir / "workers").mkdir()
+        note = json.dumps({"pid": os.getpid(), "metrics_url": url, "started_at": "now"})
+        (data_dir / "workers" / "1.json").write_text(note, "utf-8")
+        yield os.getpid()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_status_and_doctor_see_the_broken_rules_of_a_running_worker(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, kafka="127.0.0.1:1", clickhouse=SecretStr("clickhouse://u@127.0.0.1:1/"))
+    with broken_worker(tmp_path) as pid:
+        line = f"worker {pid} has a broken rule file and keeps the set of before: look into the worker's log; "
+        assert [each for each in look(settings).down if each.startswith(line)]
+        finding = judge_worker_rules(sample_each_worker(tmp_path))
+        assert finding.verdict == "fail" and f"{finding.detail}: {finding.advice}".startswith(line)
 
 
 def test_workers_are_found_by_the_notes_of_those_that_live(tmp_path: Path) -> None:
