@@ -92,8 +92,9 @@ def test_what_it_was_given_outlives_kill_and_restart(own: LocalStack) -> None:
 
     formatted = own.directory / "kafka" / "1" / "data" / "meta.properties"
     before = formatted.read_bytes()
+    pids = [status.pid for status in own.status() if status.pid is not None]
     own.stop()
-    assert not any(process.is_running() for process in psutil.Process().children(recursive=True))
+    assert pids and not any(psutil.pid_exists(each) for each in pids)
     own.start()
     assert read_stack(own.directory) == own.addresses
     assert create_topics(options(own), 2) == [] and check_topics(options(own)) == 2

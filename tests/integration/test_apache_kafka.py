@@ -9,7 +9,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.ecom import assert_sessions, kill_in_turn, repeat_some, shuffle
 from tests.integration.expectations import GAP_ONLY, read_ecom
 
-pytestmark = [pytest.mark.integration, pytest.mark.apache_kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.apache_kafka, pytest.mark.timeout(180)]
 
 
 def test_shuffled_repeated_and_killed_the_sessions_are_the_same(start_platform: StartPlatform, tmp_path: Path) -> None:
