@@ -15,6 +15,7 @@ from console.alert_actions import Silence, Standing, order_key
 from console.alert_lines import SEVERITY_MARKS
 from console.alert_words import DEEDS, LABELS, NOBODY, VALUES, WEEKDAYS_HE
 from console.cells import printable, show_cell
+from console.sql_results import make_pairs
 from console.timeline import FIELDS, ICONS, SEVERITY_STYLES, Line, describe_details
 from schemas.alert_action import MATCHERS, AlertAction
 from streams.friction.texts import Language, format_amount
@@ -104,12 +105,7 @@ def head_line(alert: Alert, language: Language) -> Text:
 
 def detail_table(alert: Alert, standing: Standing, silences: Iterable[Silence], language: Language) -> Table:
     """All that is said of one alert, a line each."""
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for label, value in detail_rows(alert, standing, silences, language):
-        table.add_row(Text(label), Text(value))
-    return table
+    return make_pairs(detail_rows(alert, standing, silences, language))
 
 
 def detail_rows(

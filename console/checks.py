@@ -5,17 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from console.invocation import kafka_options, open_clickhouse
 from console.kafka_positions import read_positions
-from console.metrics_page import Samples, parse_metrics
-from console.worker_files import WorkerLook, fetch_page, find_workers, look_at_worker
-from deploy.group_metrics import LABEL
+from console.worker_files import WorkerLook, look_at_workers
 from deploy.services import Services, clickhouse_client_options
 from producers.topics import check_topics
 from schemas.errors import JourneysError, Misconfigured, Terminal
@@ -84,7 +80,7 @@ def _server_checks(settings: Settings, services: Services) -> list[Check]:
         ("analyst", lambda: _analyst(settings, services)),
         ("clock", lambda: _clock(settings, services)),
         ("workers", lambda: _workers(settings)),
-        ("worker rules", lambda: judge_worker_rules(sample_each_worker(settings.data_dir))),
+        ("worker rules", lambda: judge_worker_rules(look_at_workers(settings.data_dir))),
         ("lag", lambda: _lag(settings, services)),
     ]
 
@@ -160,30 +156,22 @@ def judge_workers(workers: Sequence[WorkerLook]) -> Finding:
     return Finding("workers", "ok", f"{len(workers)} on this machine, with {partitions} partitions{rest}")
 
 
-def judge_worker_rules(workers: Mapping[int, Samples]) -> Finding:
-    """Whether each worker has the rules of its files, given what its page says by its process id."""
-    faults = [fault for pid, samples in workers.items() for fault in rule_faults(pid, samples)]
+def judge_worker_rules(workers: Sequence[WorkerLook]) -> Finding:
+    """Whether each worker that answers has the rules of its files."""
+    faults = rule_faults(workers)
     if faults:
         return Finding("worker rules", "fail", "; ".join(faults), MEND_RULES)
-    return Finding("worker rules", "ok", "as in their files" if workers else "no worker to ask")
+    is_known = any(worker.processes for worker in workers)
+    return Finding("worker rules", "ok", "as in their files" if is_known else "no worker to ask")
 
 
-def rule_faults(pid: int, samples: Samples) -> list[str]:
-    """A line when a worker, or any process of it, cannot use its rule files."""
-    if not any(samples.by_label("rules_broken", LABEL).values()):
-        return []
-    return [f"worker {pid} has a broken rule file and keeps the set of before"]
-
-
-def sample_each_worker(data_dir: Path) -> dict[int, Samples]:
-    """What the pages of this machine's workers say, by process id; those that do not answer are left out."""
-    found = {}
-    for worker in find_workers(data_dir):
-        page = fetch_page(worker)
-        with suppress(ValueError):
-            if page is not None:
-                found[worker.pid] = parse_metrics([page])
-    return found
+def rule_faults(workers: Sequence[WorkerLook]) -> list[str]:
+    """A line for each worker of which a process cannot use its rule files."""
+    return [
+        f"worker {worker.pid} has a broken rule file and keeps the set of before"
+        for worker in workers
+        if worker.has_broken_rules
+    ]
 
 
 def _disk(settings: Settings) -> Finding:
@@ -245,7 +233,7 @@ def _clock(settings: Settings, services: Services) -> Finding:
 
 
 def _workers(settings: Settings) -> Finding:
-    workers = [look_at_worker(worker) for worker in find_workers(settings.data_dir)]
+    workers = look_at_workers(settings.data_dir)
     if not workers:
         verdict: Verdict = "warn" if settings.kafka else "fail"
         return Finding("workers", verdict, f"none on this machine ({settings.data_dir})", "run `journeys worker`")

@@ -85,6 +85,14 @@ def program() -> str:
     return relative if len(relative) < len(str(here)) else str(here)
 
 
+def make_wide_console() -> Console:
+    """A console that wraps nothing in a file or a pipe, which have no width."""
+    console = make_console()
+    if not console.is_terminal:
+        console.width = 100_000
+    return console
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """A console that colours on a terminal only and never guesses at words to colour."""
     return Console(stderr=stderr, highlight=False)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -52,26 +52,31 @@ def make_position(
 
 def read_positions(options: Mapping[str, Any], group: str) -> list[TopicPosition]:
     """The position of each of the platform's topics. Raises `Transient` when Kafka does not answer."""
+    with reading(options, fetch_max_wait_ms=WAIT_MS) as consumer:
+        committed = read_committed(options, group)
+        numbers = {topic.name: consumer.partitions_for_topic(topic.name) or set() for topic in TOPICS}
+        ends = find_ends(consumer, [TopicPartition(name, each) for name, found in numbers.items() for each in found])
+    return [
+        make_position(topic.name, _of(topic.name, ends), _of(topic.name, committed) if topic.name in READ else None)
+        for topic in TOPICS
+    ]
+
+
+@contextmanager
+def reading(options: Mapping[str, Any], **more: Any) -> Iterator[Any]:
+    """A consumer that is in no group. Raises `Transient` when Kafka does not answer, also while it is used."""
     fault = find_fault(options)
     if fault is not None:
         raise no_answer(options, fault)
     quiet = {"group_id": None, "enable_auto_commit": False, "metrics_enabled": False}
     try:
-        consumer = KafkaConsumer(**options, **quiet, fetch_max_wait_ms=WAIT_MS)
+        consumer = KafkaConsumer(**options, **quiet, **more)
+        try:
+            yield consumer
+        finally:
+            consumer.close(autocommit=False)
     except (KafkaError, OSError) as error:
         raise no_answer(options, explain(error)) from error
-    try:
-        committed = read_committed(options, group)
-        numbers = {topic.name: consumer.partitions_for_topic(topic.name) or set() for topic in TOPICS}
-        ends = find_ends(consumer, [TopicPartition(name, each) for name, found in numbers.items() for each in found])
-    except KafkaError as error:
-        raise no_answer(options, explain(error)) from error
-    finally:
-        consumer.close(autocommit=False)
-    return [
-        make_position(topic.name, _of(topic.name, ends), _of(topic.name, committed) if topic.name in READ else None)
-        for topic in TOPICS
-    ]
 
 
 def find_ends(consumer: Any, partitions: Sequence[Any], read_seconds: float = READ_SECONDS) -> dict[Any, int]:

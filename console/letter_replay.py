@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from console.alert_desk import read_clock
 from console.letter_filters import OPEN
 from console.letter_store import Head, Letter, Replay
 from producers.client import Client, not_delivered
@@ -212,7 +213,7 @@ class Run:
         for batch in batches:
             with self._settled(tally) as sent:
                 for letter in batch:
-                    verdict = self.door.pass_on(letter, self.by, self.mapping, _now())
+                    verdict = self.door.pass_on(letter, self.by, self.mapping, read_clock())
                     if verdict is not None and verdict.sent is not None:
                         sent.append((letter, verdict.sent))
                     tally.count(verdict)
@@ -238,8 +239,3 @@ class Run:
                 self.tell(Verdict(letter.head, reason=UNDELIVERED, detail=reason))
         if failures and not delivered:
             raise not_delivered(Report(0, list(failures.values())))
-
-
-def _now() -> datetime:
-    now = datetime.now(UTC)
-    return now - timedelta(microseconds=now.microsecond % 1000)

@@ -10,6 +10,8 @@ from typing import Any
 from console.letter_filters import DIVISIONS, Division, LetterFilters
 from schemas.dead_letter import LetterId
 from schemas.errors import Misconfigured
+from schemas.moments import to_epoch_ms
+from schemas.topics import FACTS
 from sinks.letter_tables import DEAD_LETTER_REPLAYS
 from sinks.writer import Writer
 
@@ -144,7 +146,7 @@ def read_replays(clickhouse: Writer, letter: Letter) -> list[Replay]:
 
 
 def _find_stored(clickhouse: Writer, replay: Replay) -> str:
-    is_fact = replay.to_topic == "facts"
+    is_fact = replay.to_topic == FACTS
     customers = (replay.to_key, replay.to_key.removeprefix("customer_id:"))
     asked = {"source": replay.source, "event_id": replay.event_id, "customers": customers}
     rows = clickhouse.query(FACT_SQL if is_fact else TOUCHPOINT_SQL, asked)
@@ -159,7 +161,7 @@ def record_replays(clickhouse: Writer, letters: Iterable[tuple[Letter, Replay]])
     rows = [
         (
             *letter.head.id, letter.raw_hash, replay.attempt, replay.by, replay.to_topic, replay.to_key, replay.source,
-            replay.event_id, replay.mapping, int(replay.replayed_at.timestamp() * 1000),
+            replay.event_id, replay.mapping, to_epoch_ms(replay.replayed_at),
         )
         for letter, replay in letters
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from console.cells import json_value, printable, show_cell
 from console.letter_filters import OPEN, REFUSED_AGAIN, REPLAYED
 from console.letter_replay import Tally
 from console.letter_store import Letter, Replay
-from console.sql_results import Columns
+from console.sql_results import Columns, make_pairs
 from schemas.dead_letter import WHAT_TO_DO
 
 EXCERPT_CHARACTERS = 40
@@ -144,12 +144,7 @@ def detail_rows(letter: Letter) -> Iterator[tuple[str, str]]:
 
 def make_detail(letter: Letter) -> Table:
     """The same as a table."""
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for label, value in detail_rows(letter):
-        table.add_row(Text(label), Text(value))
-    return table
+    return make_pairs(detail_rows(letter))
 
 
 def replay_lines(replays: Sequence[Replay]) -> list[str]:

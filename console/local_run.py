@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from console.invocation import kafka_options
-from console.worker_files import find_workers, look_at_worker
+from console.worker_files import find_workers, look_at_workers
 from deploy.local.stack import KafkaKind, LocalStack
 from deploy.local.supervisor import Process, ProcessSpec, RestartPolicy, State
 from deploy.services import Services, clickhouse_client_options, make_local_stack
@@ -173,7 +173,7 @@ class LocalRun:
     def _look_for_ready(self) -> None:
         if not self._joining:
             return
-        joined = {look.pid for look in map(look_at_worker, find_workers(self.settings.data_dir)) if look.has_joined}
+        joined = {look.pid for look in look_at_workers(self.settings.data_dir) if look.has_joined}
         self._joining -= {process.spec.name for process in self._workers if process.pid in joined}
         if not self._joining:
             self._say("ready: touchpoints are taken")

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from kafka import KafkaConsumer
-from kafka.errors import KafkaError
 
-from console.kafka_positions import READ, TIMEOUT_MS, read_committed
-from producers.emitters import explain, no_answer
-from producers.servers import find_fault
+from console.kafka_positions import READ, TIMEOUT_MS, read_committed, reading
 from schemas.errors import Transient
 from schemas.identifiers import customer_name
 from sinks.comparison import HourFound, SeenRecord, compare
@@ -24,6 +19,8 @@ from streams.decoding import Decoder, Door
 from streams.records import Record
 
 STRETCH_RECORDS = 100_000
+POLL_RECORDS = 10_000
+FETCH_BYTES = 16 * 1024 * 1024
 POLL_MS = 1_000
 SILENCE_SECONDS = 20.0
 """A broker that has more and sends nothing for so long is not there."""
@@ -58,38 +55,31 @@ class Reconciliation:
         return sum(getattr(hour, name) for hour in self.hours)
 
 
-def open_door(door: Door) -> Door:
-    """The worker's door without its bounds of time and size, which may have changed since a record was taken."""
-    return Door(FOREVER_MS, FOREVER_MS, door.skew_bound_ms, 2**31, door.pseudonymiser)
+def make_decoder(door: Door) -> Decoder:
+    """The worker's, without its bounds of time and size, which may have changed since a record was taken."""
+    return Decoder(Door(FOREVER_MS, FOREVER_MS, door.skew_bound_ms, 2**31, door.pseudonymiser))
 
 
 def reconcile(
-    options: Mapping[str, Any], group: str, clickhouse: ClickHouseWriter, door: Door, since_ms: int, tell: Tell
+    options: Mapping[str, Any], group: str, clickhouse: ClickHouseWriter, decoder: Decoder, since_ms: int, tell: Tell
 ) -> Reconciliation:
     """Compare what came since `since_ms`, as far as the group has committed it. `options`: kafka-python's.
 
     Raises `Transient` when Kafka or ClickHouse does not answer.
     """
-    fault = find_fault(options)
-    if fault is not None:
-        raise no_answer(options, fault)
-    quiet = {"group_id": None, "enable_auto_commit": False, "metrics_enabled": False, "fetch_max_bytes": 16 << 20}
     hours: dict[tuple[str, int, datetime], HourFound] = {}
-    try:
-        with closing(KafkaConsumer(**options, **quiet, max_poll_records=10_000)) as consumer:
-            stretches = find_stretches(consumer, read_committed(options, group), since_ms)
-            total, done = sum(each.end - each.first for each in stretches), 0
-            for stretch in stretches:
-                for records in read_stretch(consumer, stretch):
-                    # Not every broker finds the first record of a time; some name an earlier one.
-                    seen = see([record for record in records if record.timestamp >= since_ms], door)
-                    for found in compare(clickhouse, stretch.place.topic, stretch.place.partition, seen):
-                        key = found.topic, found.partition, found.hour
-                        hours.setdefault(key, HourFound(*key)).add(found)
-                    done += len(records)
-                    tell(done, total)
-    except (KafkaError, OSError) as error:
-        raise no_answer(options, explain(error)) from error
+    with reading(options, fetch_max_bytes=FETCH_BYTES, max_poll_records=POLL_RECORDS) as consumer:
+        stretches = find_stretches(consumer, read_committed(options, group), since_ms)
+        total, done = sum(each.end - each.first for each in stretches), 0
+        for stretch in stretches:
+            for records in read_stretch(consumer, stretch):
+                # Not every broker finds the first record of a time; some name an earlier one.
+                seen = see([record for record in records if record.timestamp >= since_ms], decoder)
+                for found in compare(clickhouse, stretch.place.topic, stretch.place.partition, seen):
+                    key = found.topic, found.partition, found.hour
+                    hours.setdefault(key, HourFound(*key)).add(found)
+                done += len(records)
+                tell(done, total)
     return Reconciliation(tuple(hours[key] for key in sorted(hours)))
 
 
@@ -98,7 +88,7 @@ def find_stretches(consumer: Any, committed: Mapping[Any, int], since_ms: int) -
     places = [place for place in committed if place.topic in READ]
     places = [place for place in places if place.partition in (consumer.partitions_for_topic(place.topic) or ())]
     begins = consumer.beginning_offsets(places, timeout_ms=TIMEOUT_MS) if places else {}
-    asked = dict.fromkeys(places, max(0, since_ms))
+    asked = dict.fromkeys(places, since_ms)
     after = consumer.offsets_for_times(asked, timeout_ms=TIMEOUT_MS) if places and since_ms > 0 else {}
     stretches = []
     for place in sorted(places):
@@ -132,13 +122,12 @@ def read_stretch(consumer: Any, stretch: Stretch) -> Iterator[list[Record]]:
         yield held
 
 
-def see(records: list[Record], door: Door) -> list[SeenRecord]:
+def see(records: list[Record], decoder: Decoder) -> list[SeenRecord]:
     """Who and what each record is about, as the worker reads it; what it cannot read has no identity."""
     if not records:
         return []
-    first = records[0]
-    chunk = Decoder(door).decode(getattr(first, "topic", ""), getattr(first, "partition", 0), records, FOREVER_MS // 2)
-    read = {arrival.offset: arrival for arrival in chunk.arrivals}
+    # Whose chunk it is makes no difference to what is in it.
+    read = {arrival.offset: arrival for arrival in decoder.decode("", 0, records, FOREVER_MS // 2).arrivals}
     seen = []
     for record in records:
         arrival = read.get(record.offset)

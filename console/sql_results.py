@@ -78,6 +78,16 @@ def make_table(columns: Columns, rows: Sequence[Row], width: int, *, is_framed: 
     return table
 
 
+def make_pairs(rows: Iterable[tuple[str, str]]) -> Table:
+    """Labels and values, a line each, without a frame."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in rows:
+        table.add_row(Text(label), Text(value))
+    return table
+
+
 def _make_record(columns: Columns, number: int, row: Row) -> RenderableType:
     table = Table(box=None, show_header=False, pad_edge=False, title=f"row {number}", title_justify="left")
     table.add_column(style="bold", no_wrap=True)
@@ -112,8 +122,13 @@ def write_csv(out: TextIO, columns: Columns, rows: Iterable[Row]) -> None:
 
 def write_json(out: TextIO, columns: Columns, rows: Iterable[Row]) -> None:
     """One array of objects, one row a line."""
+    write_array(out, _objects(columns, rows))
+
+
+def write_array(out: TextIO, objects: Iterable[str]) -> None:
+    """One array of what is JSON already, one of them a line, as they come."""
     separator = "["
-    for line in _objects(columns, rows):
+    for line in objects:
         out.write(f"{separator}\n  {line}")
         separator = ","
     out.write("[]\n" if separator == "[" else "\n]\n")

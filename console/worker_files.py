@@ -28,12 +28,14 @@ class WorkerFile:
 class WorkerLook(WorkerFile):
     """A running worker and what its metrics page says; `faults` has one line for each thing that is wrong.
 
-    It has joined once each of its processes has been told its partitions, be it none.
+    It has joined once each of its processes has been told its partitions, be it none. With broken rules it works on
+    with those of before. One that does not answer has no processes.
     """
 
     processes: int = 0
     partitions: int = 0
     has_joined: bool = False
+    has_broken_rules: bool = False
     faults: tuple[str, ...] = ()
 
 
@@ -59,6 +61,11 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+def look_at_workers(data_dir: Path) -> list[WorkerLook]:
+    """Ask each worker of a data directory that is alive, once."""
+    return [look_at_worker(worker) for worker in find_workers(data_dir)]
+
+
 def look_at_worker(worker: WorkerFile) -> WorkerLook:
     """Ask a worker how it is."""
     page = fetch_page(worker)
@@ -82,6 +89,7 @@ def judge_worker(worker: WorkerFile, samples: Samples | None) -> WorkerLook:
         processes=len(processes) or 1,
         partitions=int(samples.total("partitions_assigned")),
         has_joined=bool(assignments) and all(assignments.values()) and not faults,
+        has_broken_rules=any(samples.by_label("rules_broken", LABEL).values()),
         faults=tuple(faults),
     )
 

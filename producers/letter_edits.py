@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from producers.mapped_rows import Rejected, compile_rule
-from producers.mapping import TIMES, FieldName, Rule, Scalar, lookup
+from producers.mapping import TIMES, FieldName, Rule, Scalar, lookup, read_text
 from schemas.errors import Misconfigured, Undecodable
 from schemas.yaml_files import parse_yaml
 from schemas.zones import Zone
@@ -62,11 +62,7 @@ class Edits(BaseModel):
 
 def load_edits(path: Path) -> Edits:
     """Read a file of edits. Raises `Misconfigured`, one line naming file, line and mend."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{path}: cannot be read as a mapping: {error}") from error
-    return parse_edits(text, str(path))
+    return parse_edits(read_text(path), str(path))
 
 
 def parse_edits(text: str, name: str) -> Edits:

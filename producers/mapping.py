@@ -140,11 +140,15 @@ def template_parts(template: str) -> list[tuple[str, str | None]]:
 
 def load_mapping(path: Path) -> Mapping:
     """Read a mapping file. Raises `Misconfigured`, one line naming file, line and mend."""
+    return parse_mapping(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in the mapping language. Raises `Misconfigured`."""
     try:
-        text = path.read_text("utf-8-sig")
+        return path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{path}: cannot be read as a mapping: {error}") from error
-    return parse_mapping(text, str(path))
 
 
 def parse_mapping(text: str, name: str) -> Mapping:

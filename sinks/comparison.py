@@ -67,10 +67,6 @@ class SeenRecord(NamedTuple):
     event_id: str
 
 
-Identity = tuple[str, str]
-"""Source and event id."""
-
-
 @dataclass
 class HourFound:
     """What one hour of one partition came to; an hour may come in several stretches.
@@ -115,7 +111,8 @@ def compare(clickhouse: ClickHouseWriter, topic: str, partition: int, records: S
     """
     if not records:
         return []
-    rows = [dict(zip((name for name, _ in SEEN.columns), record, strict=True)) for record in records]
+    names = [name for name, _ in SEEN.columns]
+    rows = [dict(zip(names, record, strict=True)) for record in records]
     times = [record.at_ms for record in records]
     parameters = {
         "topic": topic, "partition": partition, "first": records[0].offset, "last": records[-1].offset,

@@ -186,14 +186,11 @@ class Guard:
         hours: Counter[tuple[str, int]] = Counter()
         for (source, minute), number in counted.items():
             hours[source, minute * MINUTE_MS // HOUR_MS] += number
-        live_within_ms = self._settings.live_within_ms
-        for source, minute in {
-            (source, minute)
-            for source, minute, touch in zip(sources, minutes, touches, strict=True)
-            if touch.received_ms - touch.occurred_ms <= live_within_ms
-        }:
-            if minute * MINUTE_MS > self._heard_ms.get(source, 0):
-                self._heard_ms[source] = minute * MINUTE_MS
+        heard_ms, live_within_ms = self._heard_ms, self._settings.live_within_ms
+        for source, minute, touch in zip(sources, minutes, touches, strict=True):
+            is_later = minute * MINUTE_MS > heard_ms.get(source, 0)
+            if is_later and touch.received_ms - touch.occurred_ms <= live_within_ms:
+                heard_ms[source] = minute * MINUTE_MS
         for (source, hour), number in hours.items():
             self._rhythm(source).count(partition, hour, number)
             self._untold.add((source, partition, hour // DAY_HOURS))

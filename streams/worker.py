@@ -33,7 +33,7 @@ from streams.outbox import Outbox
 from streams.pipeline import STOP_SECONDS, TICK_SECONDS, TOPICS, Pipeline
 from streams.quiet_log import quieten_log
 from streams.records import Refusal
-from streams.rhythm import Guard
+from streams.rhythm import Guard, SilenceSettings
 from streams.rule_watch import RuleWatch
 from streams.rules.loading import directories
 from streams.score_file import load_weights
@@ -124,10 +124,11 @@ class Runner:
         writer = ClickHouseWriter(connections.clickhouse_options)
         rules = RuleWatch(directories(settings.rules_dir))
         configuration = Configuration.of(settings, rules.plan, load_weights())
+        guard = Guard(SilenceSettings(live_within_ms=configuration.live_within_ms))
         self.outbox = Outbox(servers, options)
         self.ends = EndOffsets(servers, options, metrics)
         self.pipeline = Pipeline(settings, configuration, app, writer, self.outbox, self.ends, metrics, fail_stop)
-        self.surroundings = Surroundings(rules, FactBook(), Guard(), self.pipeline, self.outbox, writer, metrics)
+        self.surroundings = Surroundings(rules, FactBook(), guard, self.pipeline, self.outbox, writer, metrics)
         self.facts = FactFeed(servers, options, configuration.door, self.surroundings.take_facts, self._refuse_fact)
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from console import alert_acts
@@ -38,7 +37,7 @@ from console.alert_views import (
 from console.alert_words import LABELS
 from console.cells import json_value
 from console.commands.sql import Output
-from console.invocation import make_console
+from console.invocation import make_wide_console
 from console.sql_results import write_csv, write_json, write_ndjson
 from console.timeline import make_timeline, plain_lines
 from streams.friction.texts import Language
@@ -156,18 +155,10 @@ def list_command(
             _write(answer, Output.JSON if as_json else output)
             return
         heard, silenced = count_alerts(ask, filters)
-    console = _make_console()
+    console = make_wide_console()
     if answer.rows:
         console.print(make_list(answer.records(), lang))
     console.print(Text(list_note(len(answer.rows), heard, silenced, show_all, lang), style="dim"))
-
-
-def _make_console() -> Console:
-    console = make_console()
-    if not console.is_terminal:
-        # A file or a pipe has no width: nothing is wrapped there.
-        console.width = 100_000
-    return console
 
 
 def _write(answer: Answer, output: Output) -> None:
@@ -191,7 +182,7 @@ def silences_command(
     if as_json or output is not Output.TABLE:
         _write(Answer(COLUMNS, [line.row() for line in lines]), Output.JSON if as_json else output)
         return
-    console = _make_console()
+    console = make_wide_console()
     if lines:
         console.print(make_silences_table(lines))
     console.print(Text(silences_note(lines, show_all), style="dim"))
@@ -222,7 +213,7 @@ def show(
         }
         typer.echo(json.dumps(json_value(found), ensure_ascii=False, indent=2))
         return
-    words, console = LABELS[lang], _make_console()
+    words, console = LABELS[lang], make_wide_console()
     console.print(head_line(alert, lang), soft_wrap=True)
     console.print(detail_table(alert, fold(own), silences, lang))
     console.print(Text(f"\n{words['evidence']}", style="bold"))

@@ -10,12 +10,11 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from console.alert_desk import read_clock
 from console.commands import dead_letters_replay
-from console.invocation import Invocation, make_console, open_clickhouse
+from console.invocation import Invocation, make_wide_console, open_clickhouse
 from console.letter_filters import REPLAYED, WAITING, Division, LetterFilters, Status, make_filters
 from console.letter_store import count_letters, divide, find_heads, iterate_letters, read_letters, read_replays
 from console.letter_views import (
@@ -31,7 +30,7 @@ from console.letter_views import (
     show_record,
     to_json,
 )
-from console.sql_results import Columns, make_table, write_csv
+from console.sql_results import Columns, make_table, write_array, write_csv
 from deploy.services import Services
 from sinks.writer import ClickHouseWriter
 
@@ -121,18 +120,10 @@ def _clickhouse(context: typer.Context) -> Iterator[ClickHouseWriter]:
         yield clickhouse
 
 
-def _make_console() -> Console:
-    console = make_console()
-    if not console.is_terminal:
-        # A file or a pipe has no width: nothing is wrapped there.
-        console.width = 100_000
-    return console
-
-
 def _print_list(clickhouse: ClickHouseWriter, filters: LetterFilters, limit: int) -> None:
     heads = find_heads(clickhouse, filters, limit, newest_first=True)
     counts = count_letters(clickhouse, replace(filters, statuses=()))
-    console = _make_console()
+    console = make_wide_console()
     if heads:
         console.print(make_list(read_letters(clickhouse, heads)))
     meant = {status: count for status, count in counts.items() if not filters.statuses or status in filters.statuses}
@@ -146,11 +137,7 @@ def _write(clickhouse: ClickHouseWriter, filters: LetterFilters, limit: int, out
     if output is Format.CSV:
         write_csv(sys.stdout, COLUMNS, (row_of(letter) for letter in letters))
         return
-    separator = "["
-    for letter in letters:
-        sys.stdout.write(f"{separator}\n  {to_json(record_of(letter))}")
-        separator = ","
-    sys.stdout.write("[]\n" if separator == "[" else "\n]\n")
+    write_array(sys.stdout, (to_json(record_of(letter)) for letter in letters))
 
 
 def _print_divided(clickhouse: ClickHouseWriter, filters: LetterFilters, by: Division, output: Format) -> None:
@@ -161,7 +148,7 @@ def _print_divided(clickhouse: ClickHouseWriter, filters: LetterFilters, by: Div
     elif output is Format.JSON:
         typer.echo(to_json([dict(zip(columns.names, row, strict=True)) for row in rows], indent=2))
     else:
-        console = _make_console()
+        console = make_wide_console()
         if rows:
             console.print(make_table(columns, rows, console.width, is_framed=console.is_terminal))
         count = sum(row[1] for row in rows)
@@ -181,7 +168,7 @@ def show(
     if as_json:
         typer.echo(to_json({**record_of(letter), "replayed": [vars(each) for each in replays]}, indent=2))
         return
-    console = _make_console()
+    console = make_wide_console()
     console.print(make_detail(letter))
     for title, lines in (("record", show_record(letter.raw)), ("replays", replay_lines(replays) or ["none"])):
         console.print(Text(f"\n{title}", style="bold"))

@@ -19,7 +19,7 @@ from rich.text import Text
 from console.alert_desk import read_clock
 from console.alert_filters import parse_since, parse_span
 from console.invocation import Invocation, kafka_options, make_console, open_clickhouse
-from console.reconciling import Reconciliation, Tell, open_door, reconcile
+from console.reconciling import Reconciliation, Tell, make_decoder, reconcile
 from console.sql_results import Columns, write_csv, write_table
 from deploy.services import Services
 from schemas.errors import JourneysError, Misconfigured
@@ -132,9 +132,11 @@ def look(settings: Settings, since: str) -> Reconciliation:
     """Compare once. Raises JourneysError."""
     services = Services.resolve(settings)
     since_ms = 0 if since == "all" else to_epoch_ms(parse_since(since, read_clock()))
-    door = open_door(Configuration.of(settings, Plan()).door)
+    decoder = make_decoder(Configuration.of(settings, Plan()).door)
     with closing(open_clickhouse(services, settings)) as clickhouse, show_progress(make_console(stderr=True)) as tell:
-        return reconcile(kafka_options(services, settings), settings.consumer_group, clickhouse, door, since_ms, tell)
+        return reconcile(
+            kafka_options(services, settings), settings.consumer_group, clickhouse, decoder, since_ms, tell
+        )
 
 
 def write(found: Reconciliation, form: Literal["table", "json", "csv"]) -> None:
@@ -169,10 +171,7 @@ def _show_hour(hour: HourFound) -> str:
 @contextmanager
 def show_progress(console: Console) -> Iterator[Tell]:
     """Yield what to tell how far it is. It draws on a terminal only."""
-    if not console.is_terminal:
-        yield lambda done, total: None
-        return
     columns = TextColumn("comparing"), BarColumn(), TextColumn("{task.completed:,} records"), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

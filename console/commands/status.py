@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from console.addresses import without_password
-from console.checks import MEND_RULES, rule_faults, sample_each_worker
+from console.checks import MEND_RULES, rule_faults
 from console.invocation import Invocation, kafka_options, make_console, open_clickhouse
 from console.kafka_positions import TopicPosition, read_positions
 from console.stored import Stored, read_stored
-from console.worker_files import WorkerLook, find_workers, look_at_worker
+from console.worker_files import WorkerLook, look_at_workers
 from deploy.services import Services
 from schemas.errors import JourneysError
 from schemas.settings import Settings
@@ -94,12 +94,11 @@ def look(settings: Settings) -> Status:
 
 
 def _look_at_workers(found: Status, settings: Settings) -> None:
-    found.workers = [look_at_worker(worker) for worker in find_workers(settings.data_dir)]
+    found.workers = look_at_workers(settings.data_dir)
     if not found.workers:
         found.down.append(f"no worker runs in {settings.data_dir}: start one with `journeys worker`")
     found.down += [fault for worker in found.workers for fault in worker.faults]
-    sampled = sample_each_worker(settings.data_dir)
-    found.down += [f"{fault}: {MEND_RULES}" for pid, samples in sampled.items() for fault in rule_faults(pid, samples)]
+    found.down += [f"{fault}: {MEND_RULES}" for fault in rule_faults(found.workers)]
 
 
 def describe_worker(worker: WorkerLook) -> str:

@@ -4,16 +4,17 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 from pydantic import SecretStr
 
-from console.checks import judge_worker_rules, judge_workers, sample_each_worker
+from console.checks import judge_worker_rules, judge_workers
 from console.commands.status import describe_worker, look
 from console.metrics_page import Samples, parse_metrics
-from console.worker_files import WorkerFile, WorkerLook, find_workers, judge_worker, look_at_worker
+from console.worker_files import WorkerFile, WorkerLook, find_workers, judge_worker, look_at_worker, look_at_workers
 from schemas.settings import Settings
 
 FILE = WorkerFile(7, "http://127.0.0.1:1/metrics", "2026-11-24T22:00:00Z")
@@ -106,7 +107,7 @@ def test_doctor_fails_for_any_process_that_does_not_answer(
 def test_a_worker_that_cannot_use_its_rule_files_is_a_failure(
     pages: dict[int, Samples], verdict: str, told: str
 ) -> None:
-    finding = judge_worker_rules(pages)
+    finding = judge_worker_rules([judge_worker(replace(FILE, pid=pid), found) for pid, found in pages.items()])
     assert (finding.verdict, finding.detail) == (verdict, told)
     assert ("`JOURNEYS_RULES_DIR=… journeys rules check`" in finding.advice) == (verdict == "fail")
 
@@ -134,7 +135,7 @@ def test_status_and_doctor_see_the_broken_rules_of_a_running_worker(tmp_path: Pa
     with broken_worker(tmp_path) as pid:
         line = f"worker {pid} has a broken rule file and keeps the set of before: look into the worker's log; "
         assert [each for each in look(settings).down if each.startswith(line)]
-        finding = judge_worker_rules(sample_each_worker(tmp_path))
+        finding = judge_worker_rules(look_at_workers(tmp_path))
         assert finding.verdict == "fail" and f"{finding.detail}: {finding.advice}".startswith(line)
 
 
