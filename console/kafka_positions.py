@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError, NotCoordinatorError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    NotCoordinatorError,
+)  # fmt: skip
 
 from producers.emitters import explain, no_answer
 from producers.servers import find_fault
@@ -19,7 +26,10 @@ from schemas.topics import TOPICS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
 Answer = TypeVar("Answer")
 READ = (TOUCHPOINTS, TOUCHPOINTS_REKEYED)
 """The topics that the group reads."""
-NO_COORDINATOR = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
+NO_COORDINATOR = (
+    CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError, NodeNotReadyError,
+    KafkaConnectionError,
+)  # fmt: skip
 TIMEOUT_MS = 5_000
 WAIT_MS = 100
 READ_SECONDS = 1.0
@@ -103,7 +113,8 @@ def find_ends(consumer: Any, partitions: Sequence[Any], read_seconds: float = RE
 
 
 def ask_again(ask: Callable[[], Answer], seconds: float = TIMEOUT_MS / 1000) -> Answer:
-    """Return Kafka's answer about a group, asking until it has a broker for it, which on a new server takes a moment.
+    """Return Kafka's answer about a group, asking until it has a broker for it, which takes a moment where Kafka is new
+    or that broker has just died.
 
     Raises what the last question raised when that is not within `seconds`, and any other error at once.
     """
@@ -123,9 +134,14 @@ def _of(name: str, offsets: Mapping[Any, int]) -> dict[int, int]:
 
 def read_committed(options: Mapping[str, Any], group: str) -> dict[Any, int]:
     """The next offset that a group reads of each partition where it has committed one. Raises KafkaError."""
-    admin = KafkaAdminClient(**options)
-    try:
-        answers = ask_again(lambda: admin.list_group_offsets({group: None}))
-        return {each: found.offset for each, found in answers.get(group, {}).items() if found.offset >= 0}
-    finally:
-        admin.close()
+
+    def ask() -> Any:
+        # A new client each time: one that has found the group's broker never looks for another.
+        admin = KafkaAdminClient(**options)
+        try:
+            return admin.list_group_offsets({group: None})
+        finally:
+            admin.close()
+
+    found = ask_again(ask).get(group, {})
+    return {place: position.offset for place, position in found.items() if position.offset >= 0}

@@ -22,6 +22,7 @@ from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartitio
 from kafka.admin import KafkaAdminClient
 from kafka.errors import RetriableError
 
+from console.kafka_positions import read_committed
 from console.metrics_page import Samples, parse_metrics
 from deploy.local.stack import KafkaKind, LocalStack
 from deploy.services import clickhouse_client_options
@@ -238,12 +239,8 @@ class Platform:
 
     def committed(self) -> dict[tuple[str, int], int]:
         """The group's committed positions by (topic, partition)."""
-        answers = self._ask(lambda: self._admin.list_group_offsets({GROUP: None}))
-        return {
-            (place.topic, place.partition): found.offset
-            for place, found in answers.get(GROUP, {}).items()
-            if found.offset >= 0
-        }
+        answers = self._ask(lambda: read_committed(self.kafka_options, GROUP))
+        return {(place.topic, place.partition): offset for place, offset in answers.items()}
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         """An answer of Kafka, asked until it has one: a broker may be gone, or never have been asked for a group."""
