@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from console.invocation import kafka_options, open_clickhouse
@@ -72,6 +73,8 @@ def _local_checks(settings: Settings) -> list[Check]:
 
 
 def _server_checks(settings: Settings, services: Services) -> list[Check]:
+    # Two checks judge what one look at each worker has shown.
+    look = cache(lambda: look_at_workers(settings.data_dir))
     return [
         ("kafka", lambda: _kafka(settings, services)),
         ("topics", lambda: _topics(settings, services)),
@@ -79,8 +82,8 @@ def _server_checks(settings: Settings, services: Services) -> list[Check]:
         ("schema", lambda: _schema(settings, services)),
         ("analyst", lambda: _analyst(settings, services)),
         ("clock", lambda: _clock(settings, services)),
-        ("workers", lambda: _workers(settings)),
-        ("worker rules", lambda: judge_worker_rules(look_at_workers(settings.data_dir))),
+        ("workers", lambda: _workers(settings, look())),
+        ("worker rules", lambda: judge_worker_rules(look())),
         ("lag", lambda: _lag(settings, services)),
     ]
 
@@ -232,8 +235,7 @@ def _clock(settings: Settings, services: Services) -> Finding:
         clickhouse.close()
 
 
-def _workers(settings: Settings) -> Finding:
-    workers = look_at_workers(settings.data_dir)
+def _workers(settings: Settings, workers: Sequence[WorkerLook]) -> Finding:
     if not workers:
         verdict: Verdict = "warn" if settings.kafka else "fail"
         return Finding("workers", verdict, f"none on this machine ({settings.data_dir})", "run `journeys worker`")

@@ -86,11 +86,16 @@ def program() -> str:
 
 
 def make_wide_console() -> Console:
-    """A console that wraps nothing in a file or a pipe, which have no width."""
+    """A console that wraps nothing in a file or a pipe."""
     console = make_console()
+    unwrap(console)
+    return console
+
+
+def unwrap(console: Console) -> None:
+    """Wrap nothing from now on where the console writes to a file or a pipe, which have no width."""
     if not console.is_terminal:
         console.width = 100_000
-    return console
 
 
 def make_console(*, stderr: bool = False) -> Console:

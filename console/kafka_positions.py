@@ -17,7 +17,7 @@ from kafka.errors import (
     KafkaError,
     NodeNotReadyError,
     NotCoordinatorError,
-)  # fmt: skip
+)
 
 from producers.emitters import explain, no_answer
 from producers.servers import find_fault

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from console.cells import csv_cell, is_number_type, is_truth_type, json_value, show_cell
+from console.invocation import unwrap
 
 Format = Literal["table", "json", "csv", "ndjson"]
 Row = Sequence[Any]
@@ -104,9 +105,8 @@ def _cell(value: Any) -> Text:
 def write_table(console: Console, columns: Columns, rows: Iterable[Row], limit: int | None) -> int:
     """Print a table and how many rows it has; returns the number of rows."""
     kept, count = take(rows, limit)
-    # A file or a pipe has no width: nothing is wrapped there, and the first line is of use (`| head -1`).
-    if not console.is_terminal:
-        console.width = 100_000
+    # In a pipe the first line is of use (`| head -1`).
+    unwrap(console)
     console.print(make_table(columns, kept, console.width, is_framed=console.is_terminal))
     console.print(count_line(len(kept), count), style="dim")
     return count
