@@ -76,6 +76,7 @@ CATALOGUE: tuple[TouchpointType, ...] = (
         ("complaint_resolved", "support", p.Properties, "the complaint was settled"),
         ("callback_promised", "support", p.CallbackPromised, "a call back was promised by a time"),
         ("callback_made", "support", p.Contact, "the promised call was made"),
+        ("customers_merged", "support", p.CustomersMerged, "two customers were found to be one; no contact by itself"),
     ),
     *_types(
         "delivery",
@@ -105,6 +106,9 @@ CATALOGUE: tuple[TouchpointType, ...] = (
 )
 
 BY_NAME: dict[str, TouchpointType] = {entry.name: entry for entry in CATALOGUE}
+CUSTOMERS_MERGED = "customers_merged"
+UNSTITCHED = frozenset({CUSTOMERS_MERGED})
+"""Types that are kept but are no contact with the customer: they belong to no journey."""
 UNKNOWN_STAGE: Stage = "discover"
 """Stage of a type that the catalogue does not have."""
 

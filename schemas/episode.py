@@ -10,7 +10,7 @@ Severity = Literal["info", "warning", "critical"]
 EpisodeStatus = Literal["open", "resolved", "withdrawn"]
 EpisodeKind = Literal["friction", "delight", "opportunity", "source"]
 Change = Literal["opened", "updated", "escalated", "resolved", "withdrawn"]
-WithdrawnBecause = Literal["", "late_data", "corrected", "rule_changed", "merged"]
+WithdrawnBecause = Literal["", "late_data", "corrected", "rule_changed", "merged", "unlinked"]
 
 
 class Episode(BaseModel):

@@ -8,6 +8,7 @@ from schemas.catalogue import FactType, TouchpointType
 from schemas.properties import Properties
 
 _VALUES: dict[str, Any] = {
+    "merged_id": "C-1002",
     "amount": 129.9,
     "cart_value": 129.9,
     "contact_id": "K-12",

@@ -166,6 +166,13 @@ class GiftGiven(Properties):
     kind: Text
 
 
+class CustomersMerged(Properties):
+    """The customer of the touchpoint has absorbed `merged_id`, until now a customer of its own."""
+
+    merged_id: Text
+    reason: Text
+
+
 class SurveyAnswered(Properties):
     metric: Literal["nps", "csat", "ces"]
     score: Annotated[float, Field(ge=0, le=10)]

@@ -6,10 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from schemas.durations import Duration
+from schemas.identifiers import KINDS
 
 MOST_PROCESSES = 64
 
@@ -106,6 +107,17 @@ class Settings(BaseSettings):
         default="IL", pattern=r"^[A-Z]{2}$", description="country of phone numbers without a prefix"
     )
 
+    identity_window: Duration = Field(
+        default=timedelta(days=30), description="over which the owners of an identifier are counted"
+    )
+    identity_limits: dict[str, int] = Field(
+        default={},
+        description='with how many owners in a window an identifier still links, by kind; `{"device_id": 2}`',
+    )
+    identity_moves: int = Field(
+        default=2_000, ge=1, description="identifiers of a partition whose history is moved in one flush"
+    )
+
     rules_dir: Path | None = Field(
         default=None, description="directory of rule files and calendars of one's own, read after the shipped ones"
     )
@@ -143,9 +155,19 @@ class Settings(BaseSettings):
     )
     metrics_host: str = "127.0.0.1"
 
+    @field_validator("identity_limits")
+    @classmethod
+    def _check_limits(cls, limits: dict[str, int]) -> dict[str, int]:
+        for kind, most in limits.items():
+            if kind not in KINDS[1:]:
+                raise ValueError(f"{kind!r} is none of {', '.join(KINDS[1:])}")
+            if most < 1:
+                raise ValueError(f"{kind}: at least 1")
+        return limits
+
     @model_validator(mode="after")
     def _check_gaps(self) -> Settings:
-        for name in ("journey_gap", "flush_interval", "backlog_flush_interval", "session_timeout"):
+        for name in ("journey_gap", "flush_interval", "backlog_flush_interval", "session_timeout", "identity_window"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must be longer than nothing")
         if self.journey_max_gap < self.journey_gap:

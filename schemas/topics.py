@@ -19,6 +19,10 @@ REPLAY_OF_HEADER = "journeys-replay-of"
 """Header of a dead letter that is sent again: which one, `topic-partition-offset`."""
 REPLAY_ATTEMPT_HEADER = "journeys-replay-attempt"
 """Header beside it: how often it has been sent again with this, in digits."""
+HOP_HEADER = "journeys-hop"
+"""Header of a touchpoint sent on to its owner: through which identifiers it came, and when it reached the door."""
+RELEASE_HEADER = "journeys-release"
+"""Header of a record that is no touchpoint: what came through this identifier must go back to it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,11 @@ TOPICS = (
         TOUCHPOINTS_REKEYED, "owner's identifier, kind:value", None, "delete", "touchpoints sent on to their owner", 30
     ),
     Topic(
-        IDENTITY_LINKS, "weaker identifier, kind:value", None, "compact", "which identifier belongs to which customer"
+        IDENTITY_LINKS,
+        "weaker and stronger identifier, rule",
+        None,
+        "compact",
+        "why an identifier belongs to a customer",
     ),
     Topic(FACTS, "what the fact is about", 1, "compact", "stock, restocks and heartbeats: no single customer's"),
     Topic(FRICTION_ALERTS, "episode id", None, "compact", "the latest state of each friction episode"),

@@ -17,6 +17,8 @@ from sinks.tables import (
     DEAD_LETTER_REPLAYS,
     DEAD_LETTERS,
     FACTS,
+    IDENTITY_LINKS,
+    IDENTITY_OWNERS,
     JOURNEYS,
     PARTITION_PROGRESS,
     PROMISES,
@@ -35,6 +37,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ALERT_ACTIONS.name: ("action_id",),
     DEAD_LETTERS.name: ("topic", "partition", "offset"),
     DEAD_LETTER_REPLAYS.name: ("topic", "partition", "offset", "raw_hash", "attempt", "replayed_at_ms"),
+    IDENTITY_LINKS.name: ("identifier", "owner", "rule", "occurred_at_ms", "source", "event_id"),
+    IDENTITY_OWNERS.name: ("identifier",),
     CUSTOMER_STATE.name: ("customer_key", "segment"),
     PARTITION_PROGRESS.name: ("consumer_group", "partition", "epoch", "worker"),
 }

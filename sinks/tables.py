@@ -7,6 +7,8 @@ DateTime64, LowCardinality, Map and Array for a fraction of what the Python driv
 from __future__ import annotations
 
 from schemas.catalogue import BY_NAME, SOURCES, STAGES, UNKNOWN_STAGE
+from sinks.identity_tables import IDENTITY_LINKS as IDENTITY_LINKS
+from sinks.identity_tables import IDENTITY_OWNERS as IDENTITY_OWNERS
 from sinks.letter_tables import DEAD_LETTER_REPLAYS as DEAD_LETTER_REPLAYS
 from sinks.letter_tables import DEAD_LETTERS as DEAD_LETTERS
 from sinks.table import INGESTED, list_of, moment_of, parts_of
@@ -18,6 +20,11 @@ def _stage_of(column: str) -> str:
     types = ", ".join(f"'{entry.name}'" for entry in BY_NAME.values())
     stages = ", ".join(f"'{entry.stage}'" for entry in BY_NAME.values())
     return f"transform({column}, [{types}], [{stages}], '{UNKNOWN_STAGE}')"
+
+
+def _hops(member: str, kind: str) -> str:
+    pairs = "JSONExtract(hops_json, 'Array(Tuple(String, UInt64))')"
+    return f"if(hops_json = '', CAST([], 'Array({kind})'), arrayMap(hop -> hop.{member}, {pairs}))"
 
 
 _FLUSH_WIRE = (
@@ -48,6 +55,8 @@ TOUCHPOINTS = Table(
         ("occurred_at_original_ms", "Int64"),
         ("late", "UInt8"),
         ("schema_version", "UInt16"),
+        ("hops_json", "String"),
+        ("_moves", "UInt32"),
         ("_topic", "String"),
         ("_partition", "UInt16"),
         ("_offset", "UInt64"),
@@ -67,13 +76,18 @@ TOUCHPOINTS = Table(
         ),
         (
             "_version",
-            # A retraction beats just the version that it retracts, not one that was received still earlier.
+            # A retraction beats just the version that it retracts, not one that was received still earlier; what has
+            # come back beats its retraction, as it was moved in between.
             "if(late, 0, bitShiftLeft(toUInt64(1), 63)) + 2 * toUInt64(2305843009213693951 - received_at_ms)"
-            " + _is_deleted",
+            " + bitShiftLeft(toUInt64(_moves), 44) + _is_deleted",
         ),
+        ("via", _hops("1", "String")),
+        ("_via_versions", _hops("2", "UInt64")),
         INGESTED,
     ),
-    hidden=frozenset({"occurred_at_ms", "received_at_ms", "sent_at_ms", "occurred_at_original_ms", "identifiers_json"}),
+    hidden=frozenset(
+        {"occurred_at_ms", "received_at_ms", "sent_at_ms", "occurred_at_original_ms", "identifiers_json", "hops_json"}
+    ),
 )
 
 JOURNEYS = Table(
@@ -321,6 +335,8 @@ TABLES = (
     ALERT_ACTIONS,
     DEAD_LETTERS,
     DEAD_LETTER_REPLAYS,
+    IDENTITY_LINKS,
+    IDENTITY_OWNERS,
     CUSTOMER_STATE,
     PARTITION_PROGRESS,
 )

@@ -77,6 +77,8 @@ class TouchpointColumns:
             [a.touch.occurred_ms if a.original_ms is None else a.original_ms for a in arrivals],
             late,
             [wire.schema_version for wire in wires],
+            [""] * count,
+            [0] * count,
             [chunk.topic] * count,
             [chunk.partition] * count,
             [arrival.offset for arrival in arrivals],
@@ -99,7 +101,7 @@ class TouchpointColumns:
         row = (
             (customer, touch.occurred_ms, touch.source, touch.event_id, touch.type)
             + ("",) * 5
-            + ("{}", "{}", touch.received_ms, 0, touch.occurred_ms, 0, 1, chunk.topic, chunk.partition, 0, 1)
+            + ("{}", "{}", touch.received_ms, 0, touch.occurred_ms, 0, 1, "", 0, chunk.topic, chunk.partition, 0, 1)
         )
         for column, value in zip(self.columns, row, strict=True):
             column.append(value)

@@ -8,7 +8,8 @@ FIRST_EDITION = {
     "store": "visit_started queue_joined service_started stock_checked item_unavailable transfer_requested "
     "hold_created hold_collected hold_expired purchased returned refund_promised refund_issued loyalty_scanned",
     "support": "contact_started contact_answered contact_transferred contact_escalated contact_ended contact_abandoned "
-    "complaint_opened complaint_resolved callback_promised callback_made",
+    "complaint_opened complaint_resolved callback_promised callback_made "
+    "customers_merged",
     "delivery": "delivery_promised dispatched delivery_delayed out_for_delivery delivery_failed delivered "
     "ready_for_pickup picked_up parcel_returned",
     "messaging": "notification_sent notification_failed gift_given",
