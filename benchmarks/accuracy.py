@@ -28,7 +28,8 @@ from streams.decoding import Decoder
 from streams.episodes import Context
 from streams.facts import FactBook
 from streams.friction.plan import Plan
-from streams.partition import Outcome, Partition
+from streams.outcome import Outcome
+from streams.partition import Partition
 from streams.rows import Rows
 from streams.rules.loading import load_rule_set
 from streams.touch import derive_id

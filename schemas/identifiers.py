@@ -92,11 +92,15 @@ def normalise_phone(value: str, default_region: str) -> str:
 
 @dataclass(frozen=True)
 class Pseudonymiser:
-    """Replaces personal identifiers by `hmac-sha256:<key id>:<64 hex digits>`; equal input gives equal output."""
+    """Replaces personal identifiers by `hmac-sha256:<key id>:<64 hex digits>`; equal input gives equal output.
+
+    `previous` are (key id, key) of keys that were in use before: nothing is hidden with them any more.
+    """
 
     key: bytes
     key_id: str
     default_region: str
+    previous: tuple[tuple[str, bytes], ...] = ()
 
     def __repr__(self) -> str:
         """Never print the key."""
@@ -104,11 +108,21 @@ class Pseudonymiser:
 
     def hide(self, kind: str, value: str) -> str:
         """The pseudonym of one personal identifier. Raises ValueError when the value is no e-mail or phone."""
+        return value if is_pseudonym(value) else _hide(self.key_id, self.key, kind, self.normalise(kind, value))
+
+    def hide_all_keys(self, kind: str, value: str) -> tuple[str, ...]:
+        """The pseudonym under the key in use, then under each previous one. Raises ValueError as `hide` does.
+
+        What is a pseudonym already cannot be told under another key, and comes back alone.
+        """
         if is_pseudonym(value):
-            return value
-        plain = normalise_email(value) if kind == "email" else normalise_phone(value, self.default_region)
-        digest = hmac.new(self.key, f"{kind}:{plain}".encode(), hashlib.sha256).hexdigest()
-        return f"hmac-sha256:{self.key_id}:{digest}"
+            return (value,)
+        plain = self.normalise(kind, value)
+        return tuple(_hide(*each, kind, plain) for each in ((self.key_id, self.key), *self.previous))
+
+    def normalise(self, kind: str, value: str) -> str:
+        """The one form of a personal value that is hidden. Raises ValueError when it is no e-mail or phone."""
+        return normalise_email(value) if kind == "email" else normalise_phone(value, self.default_region)
 
     def hide_all(self, identifiers: Mapping[str, str]) -> dict[str, str]:
         """The same identifiers with every personal one replaced. Raises ValueError naming the kind at fault."""
@@ -119,3 +133,7 @@ class Pseudonymiser:
             except ValueError as error:
                 raise ValueError(f"identifiers.{kind}: {error}") from error
         return hidden
+
+
+def _hide(key_id: str, key: bytes, kind: str, plain: str) -> str:
+    return f"hmac-sha256:{key_id}:{hmac.new(key, f'{kind}:{plain}'.encode(), hashlib.sha256).hexdigest()}"

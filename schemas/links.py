@@ -19,6 +19,8 @@ LinkRule = Literal["seen_together", "merged", "unlinked", "relinked"]
 HUMAN_RULES: frozenset[LinkRule] = frozenset({"unlinked", "relinked"})
 
 KEY_SEPARATOR = "\x1f"
+ERASED = "the customer was erased"
+"""Reason of an `unlinked` that is part of an erasure: nothing of the link is kept, not even that it was undone."""
 
 
 class Link(msgspec.Struct, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from schemas.durations import Duration
 from schemas.identifiers import KINDS
 
 MOST_PROCESSES = 64
+KEY_ID = re.compile("^[a-z0-9]{1,16}$")
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -29,7 +31,9 @@ class Settings(BaseSettings):
     Durations are written `90s`, `30m`, `14d` or ISO 8601. Raises `pydantic.ValidationError` on a bad value.
     """
 
-    model_config = SettingsConfigDict(env_prefix="JOURNEYS_", toml_file="journeys.toml", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="JOURNEYS_", toml_file="journeys.toml", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(default=Path(".journeys"), description="directory of the local stack: data, logs, secrets")
 
@@ -101,7 +105,10 @@ class Settings(BaseSettings):
 
     identifier_key: SecretStr | None = Field(default=None, description="secret key that pseudonymises e-mail and phone")
     identifier_key_id: str = Field(
-        default="k1", pattern=r"^[a-z0-9]{1,16}$", description="name of that key, stored with values"
+        default="k1", pattern=KEY_ID.pattern, description="name of that key, stored with values"
+    )
+    identifier_previous_keys: dict[str, SecretStr] = Field(
+        default={}, description='keys used before, by name, so that `forget` finds what they hid; `{"k0": "secret"}`'
     )
     default_region: str = Field(
         default="IL", pattern=r"^[A-Z]{2}$", description="country of phone numbers without a prefix"
@@ -164,6 +171,17 @@ class Settings(BaseSettings):
             if most < 1:
                 raise ValueError(f"{kind}: at least 1")
         return limits
+
+    @model_validator(mode="after")
+    def _check_previous_keys(self) -> Settings:
+        for name, key in self.identifier_previous_keys.items():
+            if not KEY_ID.fullmatch(name):
+                raise ValueError(f"identifier_previous_keys: {name!r} is no name of a key: a-z and 0-9, at most 16")
+            if not key.get_secret_value():
+                raise ValueError(f"identifier_previous_keys: the key {name!r} is empty")
+            if name == self.identifier_key_id:
+                raise ValueError(f"identifier_previous_keys: {name!r} is the name of the key in use")
+        return self
 
     @model_validator(mode="after")
     def _check_gaps(self) -> Settings:

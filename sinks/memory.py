@@ -10,6 +10,8 @@ from uuid import UUID
 
 from schemas.errors import JourneysError, Terminal
 from sinks import state_queries
+from sinks.forgotten_table import FORGOTTEN_IDENTIFIERS
+from sinks.memory_identity import identity_answers
 from sinks.tables import (
     ALERT_ACTIONS,
     ALERTS,
@@ -41,6 +43,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     IDENTITY_OWNERS.name: ("identifier",),
     CUSTOMER_STATE.name: ("customer_key", "segment"),
     PARTITION_PROGRESS.name: ("consumer_group", "partition", "epoch", "worker"),
+    FORGOTTEN_IDENTIFIERS.name: ("identifier_hash",),
 }
 """Wire columns of the sorting key of each table: of rows with equal keys the highest version wins."""
 
@@ -68,6 +71,8 @@ class MemoryWriter:
             state_queries.STATES: self._states,
             state_queries.WISHES: self._wishes,
             state_queries.REFUSED_BEFORE: self._refused_before,
+            state_queries.FORGOTTEN: self._forgotten,
+            **identity_answers(self.latest),
         }
 
     def fail_next(
@@ -156,6 +161,9 @@ class MemoryWriter:
         rows = [row for row in self.latest(DEAD_LETTERS) if (row["topic"], row["partition"]) == place]
         return [(row["offset"], row["reason"]) for row in rows if asked["from"] <= row["offset"] < asked["to"]]
 
+    def _forgotten(self, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        return [(row["identifier_hash"],) for row in self.latest(FORGOTTEN_IDENTIFIERS)]
+
     def _progress(self, asked: Mapping[str, Any]) -> list[Row]:
         return [
             row
@@ -209,7 +217,9 @@ def _version(row: Row) -> int:
     if "quantity_text" in row:
         return 2**63 - 1 - int(row["received_at_ms"])
     if "received_at_ms" in row:
-        return 1 << 63 if row["_is_deleted"] else ((1 - row["late"]) << 62) + (1 << 62) - 1 - int(row["received_at_ms"])
+        received = 2 * (2305843009213693951 - int(row["received_at_ms"]))
+        in_time, moves = 1 - int(row["late"]), int(row["_moves"])
+        return (in_time << 63) + received + (moves << 44) + int(row["_is_deleted"])
     return int(row["_version"] if "_version" in row else row.get("flush", 0))
 
 

@@ -53,6 +53,9 @@ FROM journeys.facts FINAL WHERE type IN ('restocked', 'stock_level')
 AND occurred_at > (SELECT max(occurred_at) FROM journeys.facts) - INTERVAL 91 DAY"""
 """Rows (source, event id, type, when, store, properties as JSON) of what may still answer a wish."""
 
+FORGOTTEN = "SELECT DISTINCT identifier_hash FROM journeys.forgotten"
+"""Rows (hash): `schemas.links.forgotten_hash` of each identifier whose customer was erased."""
+
 REFUSED_BEFORE = """SELECT offset, any(reason) FROM journeys.dead_letters
 WHERE topic = %(topic)s AND partition = %(partition)s AND offset >= %(from)s AND offset < %(to)s
 GROUP BY offset ORDER BY offset"""

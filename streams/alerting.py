@@ -49,7 +49,7 @@ class Told(NamedTuple):
     def is_to_be_counted(self) -> bool:
         """Whether it is open, about stock, and not yet known whom else it concerns."""
         is_open = self.rule.mismatch is not None and self.state.status == "open"
-        return is_open and self.state.episode_id not in self.partition.affected
+        return is_open and self.state.episode_id not in self.partition.alerts.affected
 
     def note(self, affected: int) -> EpisodeState | None:
         """Keep how many others it concerns; returns the state that it has come to, None when it is over."""
@@ -96,8 +96,8 @@ class Alerting:
         partition, customer, rule, state = told
         self._count += 1
         version = partition.epoch << EPOCH_BITS | self._count
-        affected, wording = partition.affected.get(state.episode_id), word(rule, state)
-        partition.wordings[state.episode_id] = (state, wording)
+        affected, wording = partition.alerts.affected.get(state.episode_id), word(rule, state)
+        partition.alerts.wordings[state.episode_id] = (state, wording)
         value = encode_episode(customer, rule, state, wording, version, now_ms, affected=affected)
         return Keyed(state.episode_id.encode(), value)
 

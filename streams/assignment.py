@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from schemas.identifiers import customer_key
-from sinks import state_queries, tables
+from sinks import identity_queries, state_queries, tables
 from sinks.state_store import claim_epoch, load_states, orphans
 from sinks.writer import Writer
 from streams.partition import Partition
@@ -22,6 +22,8 @@ def take_over(
     """The partition as the last complete flush left it, claimed for this worker. Raises Transient or Terminal."""
     claim = claim_epoch(writer, group, number, worker)
     partition = Partition(number, partitions, policy, claim.epoch, claim.partition_time_ms, hot_customers)
+    partition.merged = {key for (key,) in writer.query(identity_queries.MERGED)}
+    partition.block_list.load(writer.query(state_queries.FORGOTTEN))
     partition.restore(_states(writer, number, partitions))
     for customer_name, sku in find_wishes(writer):
         partition.note_wish(customer_key(customer_name), sku)

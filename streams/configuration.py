@@ -12,6 +12,7 @@ from schemas.partitioning import partition_of
 from schemas.settings import Settings
 from streams.decoding import Door
 from streams.friction.plan import Plan
+from streams.identity.choice import MOST_OWNERS, Limits
 from streams.policy import Policy
 from streams.rules.model import Rule
 from streams.scoring import Weights
@@ -56,4 +57,5 @@ class Configuration:
             lateness_ms=to_milliseconds(settings.allowed_lateness),
             hold_open=settings.hold_open_for_promises,
         )
-        return cls(door, Policy(stitching, plan, weights), to_milliseconds(settings.live_within))
+        limits = Limits(to_milliseconds(settings.identity_window), {**MOST_OWNERS, **settings.identity_limits})
+        return cls(door, Policy(stitching, plan, weights, limits=limits), to_milliseconds(settings.live_within))

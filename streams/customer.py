@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from schemas.episode import WithdrawnBecause
 from schemas.identifiers import customer_name
 from schemas.partitioning import hash_key
 from streams.episodes import NO_CONTEXT, Context, EpisodeBook
+from streams.identity.state import IdentityState
 from streams.policy import Policy, Verdict
 from streams.promises import FOREVER_MS, Promise
 from streams.states import FORMAT, NOTHING_PACKED, EpisodeState, Head, PromiseState
 from streams.stitching import Journey, Stitcher
 from streams.summary import Summary
-from streams.touch import Touch, order_key
+from streams.touch import Touch, identify, index_touches, order_key, rank
 
 NEVER_MS = -(2**62)
 NOT_SCHEDULED_MS = 2**63 - 1
@@ -28,8 +30,8 @@ class Customer:
     __slots__ = (
         "key", "name", "identifiers_json", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms",
         "sealed_segments", "packed", "due_ms", "is_dirty", "journey_ids", "promises", "episodes", "superseded",
-        "scheduled_ms", "_promise_due_ms", "_order", "_snapshots", "_stale_from", "_expires_ms", "_last_is_closed",
-        "_reach_ms",
+        "scheduled_ms", "identity", "_promise_due_ms", "_order", "_snapshots", "_stale_from", "_expires_ms",
+        "_last_is_closed", "_reach_ms",
     )  # fmt: skip
 
     def __init__(self, key: str, policy: Policy) -> None:
@@ -52,6 +54,8 @@ class Customer:
         self.episodes = EpisodeBook(policy.plan, key)
         self.superseded: Touch | None = None
         self.scheduled_ms = NOT_SCHEDULED_MS
+        # A weaker identifier may belong to somebody; a customer_id does so only if a merge record says it.
+        self.identity = None if kind == "customer_id" else IdentityState()
         self._promise_due_ms = FOREVER_MS
         # In order of `order_key`; the same list as `log` while that is in order.
         self._order = self.log
@@ -65,7 +69,7 @@ class Customer:
         """Take one touch, in any order. `now_ms` is partition time, not before the touch. Amortised constant time."""
         identity, occurred_ms = touch.event_id, touch.occurred_ms
         if identity in self.seen:
-            identity = _identify(self.seen, touch)
+            identity = identify(self.seen, touch)
             known = self.seen.get(identity)
             if known is not None:
                 return self._supersede(identity, known, touch, now_ms)
@@ -112,8 +116,16 @@ class Customer:
 
     def _supersede(self, identity: str, known: Touch, touch: Touch, now_ms: int) -> Verdict:
         """Of two versions of one touchpoint the earlier received one counts; equal times are decided by content."""
-        if touch == known or _rank(touch) >= _rank(known) or self.is_late(touch.occurred_ms, now_ms):
+        if touch.moves > known.moves:
+            # It was away and has come back, though what is in memory does not know: its row has to be written again.
+            known.moves = touch.moves
+            self._store_anew()
+            self.is_dirty = True
+            return Verdict.RETURNED
+        if touch == known or rank(touch) >= rank(known) or self.is_late(touch.occurred_ms, now_ms):
             return Verdict.DUPLICATE
+        # Its row has to beat the other's, which was perhaps moved more often.
+        touch.moves = max(touch.moves, known.moves)
         self.superseded = known
         self.episodes.because = "corrected"
         place = self._unsettle(known)
@@ -234,7 +246,9 @@ class Customer:
     def _forget_due_ms(self, now_ms: int) -> int:
         rules = self.policy.stitching
         if not self.stitcher.journeys:
-            return self.floor_ms + self._reach_ms + 1
+            if self.identity is not None and self.identity.has_errand:
+                return now_ms + max(rules.gap_ms, 1)
+            return self._quiet_ms() + self._reach_ms + 1
         # Nothing is forgotten before the first journey is; where that must wait, ask again after a while.
         due_ms = self._forgettable_ms(self.stitcher.journeys[0]) + 1
         return due_ms if due_ms > now_ms else now_ms + max(rules.gap_ms, 1)
@@ -248,9 +262,20 @@ class Customer:
             closes_ms = max(closes_ms, journey.last.occurred_ms + rules.max_gap_ms)
         return closes_ms + rules.lateness_ms
 
+    def _quiet_ms(self) -> int:
+        """Since when nothing more is known of a customer without touches; what belongs to somebody is kept so long."""
+        return self.floor_ms if self.identity is None else max(self.floor_ms, self.identity.active_ms)
+
     def may_forget(self, now_ms: int) -> bool:
         """Whether `forget` could drop anything."""
-        return not self.stitcher.journeys or now_ms > self._forgettable_ms(self.stitcher.journeys[0])
+        if self.stitcher.journeys:
+            return now_ms > self._forgettable_ms(self.stitcher.journeys[0])
+        return self._is_quiet(now_ms)
+
+    def _is_quiet(self, now_ms: int) -> bool:
+        if self.identity is not None and self.identity.has_errand:
+            return False
+        return now_ms > self._quiet_ms() + self._reach_ms
 
     def forget(self, now_ms: int) -> bool:
         """Drop what can change no more; call it when nothing is unwritten. Returns whether the customer is done."""
@@ -261,8 +286,7 @@ class Customer:
             if self._is_cut(kept, index, now_ms):
                 self._cut(index)
                 break
-        rules = self.policy.stitching
-        return not self.log and now_ms > self.floor_ms + rules.gap_ms + rules.lateness_ms
+        return not self.log and self._is_quiet(now_ms)
 
     def _is_cut(self, journeys: Sequence[Journey], index: int, now_ms: int) -> bool:
         if any(now_ms <= self._forgettable_ms(journey) for journey in journeys[:index]):
@@ -277,7 +301,7 @@ class Customer:
         cut_ms = gone[-1].last.occurred_ms
         self.journey_ids -= {journey.journey_id(self.key) for journey in gone}
         self.log = [touch for touch in self.log if touch.occurred_ms > cut_ms]
-        self.seen = _index(self.log)
+        self.seen = index_touches(self.log)
         self.promises = {i: state for i, state in self.promises.items() if state.requested_ms > cut_ms}
         self.episodes.restore(s for s in self.episodes.states.values() if s.anchor_ms > cut_ms)
         self._store_anew()
@@ -286,6 +310,19 @@ class Customer:
             journey.is_dirty = False
         if not self.log:
             self._last_is_closed = False
+
+    def replace(self, touches: list[Touch], because: WithdrawnBecause) -> None:
+        """Have these touches instead of all that were there, however long their journeys are closed."""
+        self.log = touches
+        self.seen = index_touches(touches)
+        self.floor_ms = NEVER_MS
+        self._expires_ms = NEVER_MS
+        self._promise_due_ms = NEVER_MS
+        self._last_is_closed = False
+        self._store_anew()
+        self._stitch_anew()
+        self.episodes.because = because
+        self.is_dirty = True
 
     def adopt_orphans(self, journey_ids: Iterable[str], promise_ids: Iterable[str], episode_ids: Iterable[str]) -> None:
         """Take rows that an unfinished flush left as written, so that the next flush corrects or retracts them."""
@@ -316,6 +353,7 @@ class Customer:
             sorted(self.journey_ids),
             list(self.promises.values()),
             list(self.episodes.states.values()),
+            self.identity,
             [],
         )
 
@@ -324,13 +362,14 @@ class Customer:
         """A customer from its segments, as it was when they were written."""
         customer = cls(key, policy)
         customer.log = [touch for segment in sealed for touch in segment] + head.tail
-        customer.seen = _index(customer.log)
+        customer.seen = index_touches(customer.log)
         customer.floor_ms = head.floor_ms
         customer.sealed_segments = head.sealed_segments
         customer.journey_ids = set(head.journey_ids)
         customer.promises = {state.promise_id: state for state in head.promises}
         customer.episodes.restore(head.episodes)
         customer._last_is_closed = head.last_is_closed
+        customer.identity = head.identity or customer.identity
         customer._stitch_anew()
         for journey in customer.stitcher.journeys:
             journey.is_dirty = journey.journey_id(key) not in customer.journey_ids
@@ -348,20 +387,3 @@ def _matters_until(promise: Promise) -> int:
 
 def _has_touch_after(journeys: Sequence[Journey], cut_ms: int, until_ms: int) -> bool:
     return any(cut_ms < journey.first.occurred_ms <= until_ms for journey in journeys)
-
-
-def _identify(seen: Mapping[str, Touch], touch: Touch) -> str:
-    """The key of a touch in `seen`: its event id, or with its source where another source uses the same id."""
-    known = seen.get(touch.event_id)
-    return touch.event_id if known is None or known.source == touch.source else f"{touch.source}\0{touch.event_id}"
-
-
-def _index(log: Iterable[Touch]) -> dict[str, Touch]:
-    seen: dict[str, Touch] = {}
-    for touch in log:
-        seen[_identify(seen, touch)] = touch
-    return seen
-
-
-def _rank(touch: Touch) -> tuple[int, bytes]:
-    return touch.received_ms, msgspec.msgpack.encode(touch)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from schemas.catalogue import CUSTOMERS_MERGED
 from schemas.dead_letter import Reason
 from schemas.errors import Undecodable
 from schemas.identifiers import (
@@ -29,9 +30,11 @@ from schemas.identifiers import (
     strongest,
 )
 from schemas.moments import RFC3339, check_moment, to_epoch_ms
-from schemas.topics import REPLAY_HEADER
+from schemas.topics import IDENTITY_LINKS, REPLAY_HEADER, TOUCHPOINTS_REKEYED
 from schemas.touchpoint import SCHEMA_VERSION, Touchpoint
 from schemas.wire import EARLIEST_MS, check_time, parse_touchpoint
+from streams.identity.hops import read_hop, read_key
+from streams.identity.link_decoding import decode_links, take_releases
 from streams.property_decoders import PropertyDecoders
 from streams.records import Arrival, DecodedChunk, Record, Wire, refuse
 from streams.touch import DETAILS, Touch
@@ -78,31 +81,42 @@ class Decoder:
 
     def decode(self, topic: str, partition: int, records: Sequence[Record], now_ms: int) -> DecodedChunk:
         """The verdict on each record. Never raises for what a record holds."""
+        if topic == IDENTITY_LINKS:
+            return decode_links(topic, partition, records)
         chunk = DecodedChunk(topic, partition, records[-1].offset + 1)
+        # What was sent on was judged at its first door.
+        is_sent_on = topic == TOUCHPOINTS_REKEYED
+        if is_sent_on:
+            records = take_releases(records, chunk)
         wires = _decode_wires(records)
         times = _parse_times(wires)
         earliest, latest = max(EARLIEST_MS, now_ms - self._door.oldest_ms), now_ms + self._door.ahead_ms
         has_clean_ids = _are_clean([wire.event_id for wire in wires if wire is not None])
         arrivals, accept = chunk.arrivals, self._accept
+        if is_sent_on:
+            earliest = EARLIEST_MS
         for record, wire, occurred_ms in zip(records, wires, times, strict=True):
             arrival = None
             if wire is not None and occurred_ms is not None and occurred_ms <= latest:
                 is_in_time = occurred_ms >= earliest or (occurred_ms >= EARLIEST_MS and _is_replayed(record))
                 if is_in_time and (has_clean_ids or is_clean_text(wire.event_id)):
-                    arrival = accept(record, wire, occurred_ms)
+                    arrival = accept(record, wire, occurred_ms, is_sent_on)
             if arrival is not None:
                 arrivals.append(arrival)
             else:
-                self._decode_slowly(record, now_ms, chunk)
+                self._decode_slowly(record, now_ms, chunk, is_sent_on)
         return chunk
 
-    def _accept(self, record: Record, wire: Wire, occurred_ms: int) -> Arrival | None:
+    def _accept(self, record: Record, wire: Wire, occurred_ms: int, is_sent_on: bool) -> Arrival | None:
         """The arrival of a record that is certainly valid; None when the contract must judge.
 
         Time and event id are judged already.
         """
         value = record.value or b""
-        if wire.sent_at is not None or wire.received_at is not None or len(value) > self._door.max_bytes:
+        if wire.sent_at is not None or len(value) > self._door.max_bytes:
+            return None
+        received_ms = record.timestamp if wire.received_at is None else _parse_time(wire.received_at)
+        if received_ms is None:
             return None
         identifiers = wire.identifiers
         key = self._keys.get(identifiers.get("customer_id")) if len(identifiers) == 1 else None
@@ -119,11 +133,15 @@ class Decoder:
             details = entry.decode(wire.properties)
         except (msgspec.DecodeError, ValueError, RecursionError):
             return None
+        kind = entry.name or wire.type
         touch = Touch(
-            occurred_ms, wire.source, wire.event_id, entry.name or wire.type, record.timestamp, channel, order_id,
-            case_id, store_id, agent_id, details,
+            occurred_ms, wire.source, wire.event_id, kind, received_ms, channel, order_id, case_id, store_id, agent_id,
+            details,
         )  # fmt: skip
-        return Arrival(record.offset, key, touch, wire)
+        if is_sent_on:
+            return _follow(record, Arrival(record.offset, key, touch, wire))
+        is_plain = len(identifiers) == 1 and kind != CUSTOMERS_MERGED
+        return Arrival(record.offset, key, touch, wire, is_plain=is_plain)
 
     def _key_of(self, identifiers: dict[str, str]) -> str | None:
         if len(identifiers) == 1 and "customer_id" in identifiers:
@@ -145,13 +163,13 @@ class Decoder:
         key = self._keys[value] = record_key("customer_id", value)
         return key
 
-    def _decode_slowly(self, record: Record, now_ms: int, chunk: DecodedChunk) -> None:
+    def _decode_slowly(self, record: Record, now_ms: int, chunk: DecodedChunk, is_sent_on: bool) -> None:
         try:
-            chunk.arrivals.append(self._judge(record, now_ms))
+            chunk.arrivals.append(self._judge(record, now_ms, is_sent_on))
         except Undecodable as error:
             chunk.refusals.append(refuse(record, error))
 
-    def _judge(self, record: Record, now_ms: int) -> Arrival:
+    def _judge(self, record: Record, now_ms: int, is_sent_on: bool) -> Arrival:
         value = record.value
         if value is None or not value:
             raise _MISSING
@@ -159,18 +177,25 @@ class Decoder:
             raise Undecodable("too_large", f"{len(value)} bytes; at most {self._door.max_bytes} are taken")
         touchpoint = parse_touchpoint(value)
         original_ms = to_epoch_ms(touchpoint.occurred_at)
-        received_ms = to_epoch_ms(touchpoint.received_at) if touchpoint.received_at else record.timestamp
+        hop = read_hop(record) if is_sent_on else None
+        received_ms = hop.received_ms if hop else record.timestamp
+        if touchpoint.received_at:
+            received_ms = to_epoch_ms(touchpoint.received_at)
         sent_ms = to_epoch_ms(touchpoint.sent_at) if touchpoint.sent_at else 0
         occurred_ms = original_ms
         if sent_ms and abs(received_ms - sent_ms) > self._door.skew_bound_ms:
             occurred_ms += received_ms - sent_ms
-        oldest_ms = None if _is_replayed(record) else self._door.oldest_ms
+        oldest_ms = None if is_sent_on or _is_replayed(record) else self._door.oldest_ms
         reason: Reason | None = check_time(occurred_ms, now_ms, oldest_ms, self._door.ahead_ms)
         if reason is not None:
             raise Undecodable(reason, f"occurred_at is {touchpoint.occurred_at.isoformat()}")
         wire = _to_wire(touchpoint, self._hide(touchpoint.identifiers))
         touch = _to_touch(touchpoint, occurred_ms, received_ms, self._keeps)
-        return Arrival(record.offset, record_key(*strongest(wire.identifiers)), touch, wire, sent_ms, original_ms)
+        arrival = Arrival(
+            record.offset, record_key(*strongest(wire.identifiers)), touch, wire, sent_ms, original_ms,
+            is_plain=len(wire.identifiers) == 1 and touch.type != CUSTOMERS_MERGED,
+        )  # fmt: skip
+        return _follow(record, arrival) if is_sent_on else arrival
 
     def _hide(self, identifiers: dict[str, str]) -> dict[str, str]:
         if all(is_pseudonym(identifiers[kind]) for kind in PERSONAL_KINDS & identifiers.keys()):
@@ -184,6 +209,20 @@ class Decoder:
 
 
 _KINDS = frozenset(KINDS)
+
+
+def _follow(record: Record, arrival: Arrival) -> Arrival:
+    """The arrival of a touchpoint that was sent on: its record's key says to whom, a header by which way."""
+    hop, key = read_hop(record), read_key(record)
+    arrival.is_plain = False
+    if hop is not None:
+        arrival.hop = hop
+        arrival.touch.moves = hop.moves
+        if arrival.wire.received_at is None:
+            arrival.touch.received_ms = hop.received_ms
+    if key is not None:
+        arrival.key = key
+    return arrival
 
 
 def _are_clean(texts: Sequence[str]) -> bool:

@@ -91,7 +91,7 @@ def write_flush(
         _check_epochs(writer, flush, group)
         record_flush(writer, group, flush.progress, worker)
 
-    for table, columns in _blocks(flush.rows):
+    for table, columns in blocks(flush.rows):
         if columns and len(columns[0]):
             attempt(lambda table=table, columns=columns: insert(table, columns))  # type: ignore[misc]
     attempt(record)
@@ -118,7 +118,7 @@ def _check_epochs(writer: Writer, flush: Flush, group: str) -> None:
             raise Fenced(f"partition {partition} was claimed by another worker (epoch {epoch} over {mine[partition]})")
 
 
-def _blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
+def blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
     """Tables in writing order: what people read first, customer states last."""
     return [
         (tables.TOUCHPOINTS, rows.touchpoints.columns),
@@ -127,6 +127,8 @@ def _blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
         (tables.ALERTS, _transposed(rows.alerts)),
         (tables.DEAD_LETTERS, _transposed(rows.dead_letters)),
         (tables.FACTS, _transposed(rows.facts)),
+        (tables.IDENTITY_LINKS, _transposed(rows.identity_links)),
+        (tables.IDENTITY_OWNERS, _transposed(rows.identity_owners)),
         (tables.CUSTOMER_STATE, _transposed(rows.states)),
     ]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.customer import Customer
+from streams.customer import NEVER_MS, Customer
+from streams.identity.desk import IdentityDesk
 from streams.rows import (
     Origin,
     Rows,
@@ -88,7 +89,10 @@ def _gather_segments(customer: Customer, origin: Origin, rows: Rows, former: Col
     customer.sealed_segments = len(sealed)
     packed, before = (customer.packed, former.head) if former else (NOTHING_PACKED, b"")
     head, customer.packed = pack_head(customer.head(), log[len(sealed) * SEGMENT_TOUCHES :], before, packed)
-    rows.states.append((customer.key, 0, customer.key_hash, customer.due_ms, head, origin.version, 0))
+    # Who takes the partition over looks at once at a customer for whom there is something to be done.
+    has_errand = customer.identity is not None and customer.identity.has_errand
+    due_ms = NEVER_MS if has_errand else customer.due_ms
+    rows.states.append((customer.key, 0, customer.key_hash, due_ms, head, origin.version, 0))
     return Cold(customer.due_ms, customer.scheduled_ms, head, tuple(sealed))
 
 
@@ -96,3 +100,22 @@ def gather_gone(customer: Customer, origin: Origin, rows: Rows, former: Cold | N
     """Append the rows that remove the state of a customer who has nothing open any more."""
     for segment in range(len(former.sealed) + 1 if former else 1):
         rows.states.append((customer.key, segment, customer.key_hash, 0, b"", origin.version, 1))
+
+
+def gather_identity(desk: IdentityDesk, decided_ms: int, rows: Rows) -> None:
+    """Append the evidence that has come and the decisions that were taken since the last flush."""
+    rows.identity_links.extend(
+        (each.identifier, each.owner, each.rule, each.occurred_ms, each.source, each.event_id, each.by, each.reason)
+        for each in desk.links
+    )
+    for each in desk.decisions.values():
+        owner, status, owners, evidence = each.decision
+        decider = (
+            ("", "", "", 0)
+            if evidence is None
+            else (evidence.rule, evidence.source, evidence.event_id, evidence.occurred_ms)
+        )
+        rows.identity_owners.append(
+            (each.identifier, owner, status, owners, *decider, each.first_ms, decided_ms, each.version)
+        )
+    desk.links, desk.decisions = [], {}

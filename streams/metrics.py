@@ -30,6 +30,10 @@ LATENCY_BUCKETS_SECONDS = (
 )
 
 
+HOPS = (0, 1, 2, 3, 5, 10, 100)
+TIME_TO_MERGE_SECONDS = (1.0, 10.0, 60.0, 600.0, 3_600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0)
+
+
 class BulkHistogram(Collector):
     """A histogram that takes many observations at once. Not thread-safe: one thread observes."""
 
@@ -72,7 +76,6 @@ class Metrics:
         self.accepted = counter("touchpoints_accepted_total", "touchpoints taken", "source")
         self.duplicate = counter("touchpoints_duplicate_total", "repeated touchpoints dropped", "source")
         self.late = counter("touchpoints_late_total", "touchpoints too late for their journey", "source")
-        self.rekeyed = counter("touchpoints_rekeyed_total", "touchpoints sent on to the partition of their customer")
         self.dead_letters = counter("dead_letters_total", "records refused", "reason")
         self.dead_letter_caps = gauge(
             "dead_letter_caps_used", "refused lately, as a share of what stops the worker", "topic", "partition"
@@ -95,6 +98,7 @@ class Metrics:
         self.facts = counter("facts_total", "facts read", "type")
         self.silent_sources = gauge("sources_silent", "1 for a source that has gone silent", "source")
         self.restore_seconds = gauge("restore_seconds", "how long the last restore of a partition took")
+        self._declare_identity(registry)
         fine = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
         self.chunk_seconds = Histogram(
             "journeys_chunk_seconds", "time to process a chunk", buckets=fine, registry=registry
@@ -112,6 +116,25 @@ class Metrics:
             "journeys_event_to_alert_seconds",
             "from the touchpoint or due time that made a live alert to its record in Kafka",
             LATENCY_BUCKETS_SECONDS,
+            registry,
+        )
+
+    def _declare_identity(self, registry: CollectorRegistry) -> None:
+        self.identity = Counter(
+            "journeys_identity_total", "what was learned of identity, and what was sent on for it", ["what"],
+            registry=registry,
+        )  # fmt: skip
+        self.identity_errands = Gauge(
+            "journeys_identity_errands", "identifiers that wait to be looked up, moved or stitched anew",
+            registry=registry,
+        )  # fmt: skip
+        self.identity_hops = BulkHistogram(
+            "journeys_identity_hops", "links between what a touchpoint names and its customer", HOPS, registry
+        )
+        self.time_to_merge = BulkHistogram(
+            "journeys_identity_time_to_merge_seconds",
+            "from the first touchpoint under an identifier to the one that says whose it is",
+            TIME_TO_MERGE_SECONDS,
             registry,
         )
 

@@ -20,10 +20,12 @@ MAX_BATCH_BYTES = 896 * 1024
 
 
 class Keyed(NamedTuple):
-    """A record for a partitioned topic."""
+    """A record for a partitioned topic. `partition` None: that of its key."""
 
     key: bytes
     value: bytes
+    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class _Loading(NamedTuple):
@@ -69,24 +71,25 @@ class Outbox:
         return self._watch(await producer.send(topic, value=value, key=key, partition=partition))
 
     async def send_all(self, topic: str, records: Sequence[Keyed]) -> list[tuple[asyncio.Future[Any], list[int]]]:
-        """Hand over many records, each to the partition of its key; each future is done when the broker has those
+        """Hand over many records, each to its partition, in their order; each future is done when the broker has those
         whose places in `records` stand beside it. Costs a tenth of sending one by one.
         """
         producer = await self._await_room()
         count = len(await producer.partitions_for(topic))
         sent: dict[asyncio.Future[Any], list[int]] = {}
         for place, record in enumerate(records):
-            future = self._load(producer, topic, partition_of(record.key, count), record)
+            partition = partition_of(record.key, count) if record.partition is None else record.partition
+            future = self._load(producer, topic, partition, record)
             sent.setdefault(future, []).append(place)
         return [*sent.items()]
 
     def _load(self, producer: AIOKafkaProducer, topic: str, partition: int, record: Keyed) -> asyncio.Future[Any]:
         """Put a record into the batch that waits for its turn, or where there is no room in it into a new one."""
-        key, value = record
+        key, value, _, headers = record
         loading = self._loading.get((topic, partition))
-        if loading is None or loading.batch.append(timestamp=None, key=key, value=value) is None:
+        if loading is None or loading.batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
             batch = producer.create_batch()
-            batch.append(timestamp=None, key=key, value=value)
+            batch.append(timestamp=None, key=key, value=value, headers=list(headers))
             delivery = asyncio.create_task(self._deliver(producer, topic, partition, batch))
             loading = self._loading[topic, partition] = _Loading(batch, self._watch(delivery))
         else:

@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
+from schemas.catalogue import UNSTITCHED
 from schemas.identifiers import customer_key
-from schemas.moments import format_epoch_ms
-from schemas.topics import TOUCHPOINTS
-from streams.customer import NOT_SCHEDULED_MS, Customer
+from schemas.topics import TOUCHPOINTS, TOUCHPOINTS_REKEYED
+from streams.alert_tray import AlertTray
+from streams.customer import NEVER_MS, NOT_SCHEDULED_MS, Customer
+from streams.customer_store import CustomerStore
 from streams.episodes import NO_CONTEXT
-from streams.friction.texts import Wording, word
-from streams.gathering import Cold, gather_customer, gather_gone
+from streams.gathering import Cold, gather_customer, gather_gone, gather_identity
+from streams.identity.desk import IdentityDesk
+from streams.identity.sending import forward_misrouted
+from streams.outcome import Outcome
 from streams.policy import Policy, Verdict
 from streams.records import Arrival, DecodedChunk
-from streams.rows import Origin, Rows, TouchpointColumns, alert_row
-from streams.rules.model import Rule, retired_rule
-from streams.states import EpisodeState, unpack_head, unpack_touches
+from streams.rows import Origin, Rows, TouchpointColumns
+from streams.rules.model import Rule
+from streams.states import EpisodeState
 from streams.touch import Touch
 
 EPOCH_BITS = 32
-MANY_LATE = 100
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What a chunk or the passing of time brought. Counters are by source."""
-
-    accepted: Counter[str] = field(default_factory=Counter)
-    duplicate: Counter[str] = field(default_factory=Counter)
-    late: Counter[str] = field(default_factory=Counter)
-    misrouted: list[Arrival] = field(default_factory=list)
-    changes: list[tuple[str, EpisodeState]] = field(default_factory=list)
-
-    @property
-    def is_mostly_late(self) -> bool:
-        """Whether so much of it is late that something must be wrong."""
-        return MANY_LATE <= self.late.total() > self.accepted.total() / 2
-
-
-class Partition:
+class Partition(CustomerStore):
     """The open customers of one partition of the touchpoint topics.
 
     `time_ms` never goes back. `hot` holds customers unpacked, `cold` the packed form of all that were written.
@@ -51,36 +36,24 @@ class Partition:
         self, number: int, partitions: int, policy: Policy, epoch: int, time_ms: int = 0, hot_customers: int = 20_000
     ) -> None:
         self.context = NO_CONTEXT
-        self.number = number
-        self.partitions = partitions
-        self.policy = policy
+        super().__init__(number, partitions, policy, hot_customers)
         self.epoch = epoch
         self.flushes = 0
         self.time_ms = time_ms
+        # The highest time of what others sent on: time gets there once nothing is left that was before.
+        self.ahead_ms = 0
         self.positions: dict[str, int] = {}
-        self.hot: dict[str, Customer] = {}
-        self.cold: dict[str, Cold] = {}
-        self.dirty: dict[str, Customer] = {}
         self.touchpoints = TouchpointColumns()
-        self._hot_customers = hot_customers
         self._due: list[tuple[int, str]] = []
         self._to_forget: set[str] = set()
         self._gone: dict[str, tuple[Customer, Cold | None]] = {}
-        self._episodes: dict[str, tuple[str, EpisodeState]] = {}
+        self.alerts = AlertTray()
         self._unannounced = Outcome()
         self._unreviewed: dict[str, Customer] = {}
         self._unadopted: list[str] = []
         # Customers who wished to be told that stock is back, by SKU; some of them may have been told since.
         self.wishes: dict[str, set[str]] = {}
-        # How many other customers an episode concerns, where that was counted.
-        self.affected: dict[str, int] = {}
-        # What was said of a state when it was told.
-        self.wordings: dict[str, tuple[EpisodeState, Wording]] = {}
-
-    @property
-    def open_customers(self) -> int:
-        """How many customers have something open, as of the last flush."""
-        return len(self.cold)
+        self.identities = IdentityDesk(self)
 
     def restore(self, blocks: Iterable[tuple[str, int, int, bytes]]) -> None:
         """Take over stored states: (customer key, segment, next due, blob), each customer's segments in order."""
@@ -89,16 +62,19 @@ class Partition:
             if segment == 0:
                 cold[key] = Cold(due_ms, due_ms, blob)
                 due.append((due_ms, key))
+                if due_ms == NEVER_MS:
+                    self.identities.restored.append(key)
             else:
                 cold[key].sealed += (blob,)
         heapq.heapify(due)
+        self.identities.note_restored()
 
     def adopt_orphans(
         self, customer_name: str, journey_ids: Iterable[str], promise_ids: Iterable[str], episode_ids: Iterable[str]
     ) -> None:
         """Have rows that an unfinished flush left behind corrected or retracted with the next flush."""
         key = customer_key(customer_name)
-        customer = self.hot.get(key) or self._open(key)
+        customer = self.find(key)
         if customer is not None:
             customer.adopt_orphans(journey_ids, promise_ids, episode_ids)
             self._review({key: customer}, Outcome())
@@ -119,67 +95,105 @@ class Partition:
         After several chunks it costs less: a customer is reviewed once. What it finds then is the same.
         """
         outcome = Outcome()
+        if chunk.releases or chunk.links or chunk.forgotten:
+            self.identities.read(chunk, outcome)
         touched = self._unreviewed
         accepted: list[Arrival] = []
         customers: list[Customer] = []
         late: list[int] = []
         hot, time_ms, in_time = self.hot, self.time_ms, Verdict.ACCEPTED
+        # What others send on may be far ahead of what comes here: were it to move time, that would be late.
+        keeps_time = chunk.topic != TOUCHPOINTS_REKEYED
         for arrival in chunk.arrivals:
             key = arrival.key
             customer = hot.get(key) or self._open(key)
             if customer is None:
-                outcome.misrouted.append(arrival)
+                self._turn_away(arrival, outcome)
                 continue
             touch = arrival.touch
-            if touch.occurred_ms > time_ms:
-                time_ms = touch.occurred_ms
-            verdict = customer.add(touch, time_ms)
-            if verdict is in_time:
+            occurred_ms = touch.occurred_ms
+            if occurred_ms > time_ms and keeps_time:
+                time_ms = occurred_ms
+            if customer.identity is not None or not arrival.is_plain:
+                self.time_ms = time_ms
+                if not self.identities.take(arrival, customer, outcome):
+                    self.drop_if_empty(customer)
+                    continue
+                if touch.type in UNSTITCHED:
+                    touched[key] = customer
+                    accepted.append(arrival)
+                    customers.append(customer)
+                    late.append(False)
+                    self.identities.note(key, arrival)
+                    continue
+            verdict = customer.add(touch, time_ms if keeps_time else max(time_ms, occurred_ms))
+            if verdict is in_time or verdict is Verdict.RETURNED:
                 touched[key] = customer
             elif verdict is Verdict.DUPLICATE:
                 outcome.duplicate[touch.source] += 1
                 continue
+            elif verdict is Verdict.LATE and arrival.hop.via:
+                # It is its link that is late: what it belongs to is stitched anew, and then it is in it.
+                self.identities.reopen(customer)
+                verdict = in_time
             elif verdict is Verdict.LATE:
                 outcome.late[touch.source] += 1
-                self._drop_if_empty(key, customer)
+                self.drop_if_empty(customer)
             else:
                 touched[key] = customer
                 self._retract(customer, touch, chunk)
             accepted.append(arrival)
             customers.append(customer)
             late.append(verdict is Verdict.LATE)
+            if customer.identity is not None:
+                self.identities.note(key, arrival)
         self.time_ms = time_ms
         self._keep(chunk, customers, accepted, late, outcome)
         return outcome
+
+    def _turn_away(self, arrival: Arrival, outcome: Outcome) -> None:
+        if self.block_list.holds(arrival.key):
+            outcome.identity["forgotten"] += 1
+            return
+        outcome.sendings.append(forward_misrouted(arrival))
+        outcome.identity["misrouted"] += 1
 
     def _keep(
         self, chunk: DecodedChunk, customers: list[Customer], accepted: list[Arrival], late: list[int], outcome: Outcome
     ) -> None:
         self.positions[chunk.topic] = chunk.next_offset
+        if chunk.topic == TOUCHPOINTS_REKEYED:
+            self.ahead_ms = max([self.ahead_ms, *[arrival.touch.occurred_ms for arrival in accepted]])
         self.touchpoints.extend(chunk, customers, accepted, late)
         outcome.accepted.update([arrival.touch.source for arrival in accepted])
 
     def _retract(self, customer: Customer, touch: Touch, chunk: DecodedChunk) -> None:
         former = customer.superseded
         if former is not None and former.occurred_ms != touch.occurred_ms:
-            self.touchpoints.retract(customer.name, former, chunk)
+            self.touchpoints.retract(customer.name, former, chunk.partition)
 
-    def _drop_if_empty(self, key: str, customer: Customer) -> None:
-        # One that is dirty has orphaned rows to retract.
-        if not customer.log and key not in self.cold and key not in self.dirty:
-            del self.hot[key]
+    def erase(self, key: str) -> None:
+        """Let go of an erased customer, and take nothing more under this key."""
+        customer = self.known(key)
+        self.block_list.add(key)
+        if customer is not None:
+            for kept in (self.hot, self.dirty, self._unreviewed):
+                kept.pop(key, None)
+            self.alerts.drop(customer.name)
+            self._gone[key] = customer, self.cold.pop(key, None)
 
-    def _open(self, key: str) -> Customer | None:
-        """The customer of a key, unpacked or new; None when the key belongs to another partition."""
-        cold = self.cold.get(key)
-        if cold is not None:
-            customer = unpack(key, self.policy, cold)
-        else:
-            customer = Customer(key, self.policy)
-            if customer.key_hash % self.partitions != self.number:
-                return None
-        self.hot[key] = customer
-        return customer
+    def mark(self, customer: Customer) -> None:
+        """Have a customer looked at and written."""
+        self._unreviewed[customer.key] = customer
+
+    def retract(self, customer: Customer, arrival: Arrival, is_late: bool) -> None:
+        """Delete the row of a touchpoint that is no longer this customer's."""
+        self.touchpoints.retract(customer.name, arrival.touch, self.number, is_late)
+
+    @property
+    def next_version(self) -> int:
+        """Epoch and number of the next flush, as rows carry it."""
+        return self.epoch << EPOCH_BITS | self.flushes + 1
 
     def _review(self, customers: dict[str, Customer], outcome: Outcome) -> None:
         time_ms, context = self.time_ms, self.context
@@ -194,7 +208,7 @@ class Partition:
 
     def _note(self, customer: Customer, changes: list[EpisodeState], outcome: Outcome) -> None:
         for state in changes:
-            self._episodes[state.episode_id] = (customer.name, state)
+            self.alerts.put(customer.name, state)
             outcome.changes.append((customer.name, state))
 
     def _schedule(self, key: str, customer: Customer | Cold) -> None:
@@ -257,56 +271,38 @@ class Partition:
         self.flushes += 1
         origin = Origin(self.number, self.positions.get(TOUCHPOINTS, 0), self.epoch << EPOCH_BITS | self.flushes)
         rows.touchpoints.take(self.touchpoints)
+        gather_identity(self.identities, detected_ms, rows)
         for key, customer in self.dirty.items():
             _, former = self._gone.pop(key, (None, self.cold.get(key)))
             self.cold[key] = gather_customer(customer, self.time_ms, origin, rows, former)
         for customer, cold in self._gone.values():
             gather_gone(customer, origin, rows, cold)
-        for name, state in self._episodes.values():
-            rule = rules.get(state.rule) or retired_rule(state.rule)
-            wording, affected = self._word(rule, state), self.affected.get(state.episode_id)
-            rows.alerts.append(alert_row(name, rule, state, wording, detected_ms, origin, affected=affected))
-            if state.status != "open":
-                self.affected.pop(state.episode_id, None)
+        self.alerts.gather(rules, detected_ms, origin, rows)
         self._evict()
-        self.dirty, self._gone, self._episodes = {}, {}, {}
+        self.dirty, self._gone = {}, {}
         self._forget_written()
         return origin
-
-    def _word(self, rule: Rule, state: EpisodeState) -> Wording:
-        said = self.wordings.pop(state.episode_id, None)
-        return said[1] if said is not None and said[0] is state else word(rule, state)
-
-    def _evict(self) -> None:
-        surplus = len(self.hot) - self._hot_customers
-        if surplus > 0:
-            for key in [key for key in self.hot if key not in self.dirty][:surplus]:
-                self.cold[key].scheduled_ms = self.hot.pop(key).scheduled_ms
 
     def _forget_written(self) -> None:
         due, self._to_forget = self._to_forget, set()
         for key in due:
-            customer = self.hot.get(key) or (self._open(key) if key in self.cold else None)
+            customer = self.known(key)
             if customer is not None:
                 self._forget(key, customer)
                 self._schedule(key, customer)
-
-    def keep(self, customer: str, state: EpisodeState) -> None:
-        """Have one state of an episode written with the next flush."""
-        self._episodes[state.episode_id] = (customer, state)
 
     def note_affected(self, customer: str, episode_id: str, count: int) -> EpisodeState | None:
         """Keep how many other customers an episode concerns, and have it written with that.
 
         Returns its state, which may have moved on since it was counted; None when it is over.
         """
-        self.affected[episode_id] = count
+        self.alerts.affected[episode_id] = count
         key = customer_key(customer)
-        found = self.hot.get(key) or (self._open(key) if key in self.cold else None)
+        found = self.known(key)
         state = found.episodes.states.get(episode_id) if found is not None else None
         if state is None or state.status != "open":
             return None
-        self._episodes.setdefault(episode_id, (customer, state))
+        self.alerts.states.setdefault(episode_id, (customer, state))
         return state
 
     def _index_wishes(self, key: str, customer: Customer) -> None:
@@ -338,7 +334,7 @@ class Partition:
         outcome = Outcome()
         keys, self._unadopted = self._unadopted[-count:], self._unadopted[:-count]
         for key in keys:
-            customer = self.hot.get(key) or (self._open(key) if key in self.cold else None)
+            customer = self.known(key)
             if customer is None:
                 continue
             self._note(customer, customer.review(self.time_ms, self.context), outcome)
@@ -360,20 +356,7 @@ class Partition:
     @property
     def is_unwritten(self) -> bool:
         """Whether there is anything that a flush would write."""
-        return bool(self._unreviewed or self.dirty or self._gone or self._episodes or len(self.touchpoints))
-
-
-def describe_late(partition: Partition, outcome: Outcome) -> str:
-    """What to say of a chunk that is mostly late."""
-    return (
-        f"{outcome.late.total()} of {outcome.accepted.total()} touchpoints are late for partition {partition.number}, "
-        f"whose time is {format_epoch_ms(partition.time_ms)}: "
-        "history that is replayed after newer touchpoints joins no journey"
-    )
-
-
-def unpack(key: str, policy: Policy, cold: Cold) -> Customer:
-    """A customer from its packed form. Raises msgspec.DecodeError when that is of another release's format."""
-    customer = Customer.restored(key, policy, unpack_head(cold.head), map(unpack_touches, cold.sealed))
-    customer.due_ms, customer.scheduled_ms = cold.due_ms, cold.scheduled_ms
-    return customer
+        return (
+            bool(self._unreviewed or self.dirty or self._gone or self.alerts or len(self.touchpoints))
+            or self.identities.is_unwritten
+        )

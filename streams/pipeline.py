@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import cast
+from typing import TypeVar, cast
 
 import faust
 from faust.types import TP
 
 from schemas.errors import Transient
 from schemas.settings import Settings
-from schemas.topics import TOUCHPOINTS, TOUCHPOINTS_REKEYED
+from schemas.topics import IDENTITY_LINKS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from sinks.writer import Writer, retry
 from streams.alerting import Alerting, Told
 from streams.assignment import adopt_orphans, find_orphans, take_over
@@ -29,11 +29,14 @@ from streams.clock import EndOffsets, read_clock_ms
 from streams.configuration import Configuration
 from streams.decoding import Decoder
 from streams.episodes import NO_CONTEXT
+from streams.errands import Errands
 from streams.flushing import Flush, Patience, observe_flush, write_flush
 from streams.friction.plan import Plan
+from streams.identity.asking import Answers
 from streams.metrics import Metrics
 from streams.outbox import Outbox
-from streams.partition import Outcome, Partition, describe_late
+from streams.outcome import Outcome, describe_late
+from streams.partition import Partition
 from streams.records import DecodedChunk, Record
 from streams.refusals import Refusals
 from streams.rows import Rows
@@ -42,7 +45,8 @@ from streams.states import EpisodeState
 from streams.touch import Touch
 from streams.transport import ChunkConsumer, topic_partitions
 
-TOPICS = (TOUCHPOINTS, TOUCHPOINTS_REKEYED)
+Result = TypeVar("Result")
+TOPICS = (TOUCHPOINTS, TOUCHPOINTS_REKEYED, IDENTITY_LINKS)
 TICK_SECONDS = 0.2
 FIRST_PARTITION = 0
 REVOKE_SECONDS = 5.0
@@ -85,6 +89,7 @@ class Pipeline:
         # One at a time: a take-over that is no longer wanted ends before the one that replaces it begins.
         self._restoring = ThreadPoolExecutor(max_workers=1, thread_name_prefix="restore")
         self._alerting = Alerting(outbox, writer, self._restoring, metrics)
+        self._errands = Errands(outbox, writer, self._restoring, metrics, settings.identity_moves)
         self.context = NO_CONTEXT
         self.hear: Callable[[int, list[Touch]], object] = lambda partition, touches: None
         self._facts: list[tuple[object, ...]] = []
@@ -118,7 +123,7 @@ class Pipeline:
             if not self.is_behind:
                 with self._timed("detect"):
                     partition.detect(outcome)
-            await self._act(partition, chunk, outcome, fresh, now_ms)
+            await self._act(partition, chunk, outcome, now_ms)
             if self._partitions.get(number) is partition:
                 self._uncommitted[TP(topic, number)] = chunk.next_offset
         self._metrics.chunk_seconds.observe(time.perf_counter() - began)
@@ -147,27 +152,17 @@ class Pipeline:
             )
         return self._partitions.get(partition.number) is partition
 
-    async def _act(
-        self, partition: Partition, chunk: DecodedChunk, outcome: Outcome, records: list[Record], now_ms: int
-    ) -> None:
+    async def _act(self, partition: Partition, chunk: DecodedChunk, outcome: Outcome, now_ms: int) -> None:
         self._metrics.count_touchpoints(outcome.accepted, outcome.duplicate, outcome.late)
         if outcome.is_mostly_late:
-            self._app.logger.warning("%s", describe_late(partition, outcome))
+            self._app.logger.warning("%s", describe_late(partition.number, partition.time_ms, outcome))
         for refusal in chunk.refusals:
             await self.refusals.add(chunk.topic, chunk.partition, refusal)
-        if outcome.misrouted:
-            await self._send_on(partition, outcome, {record.offset: record.value or b"" for record in records})
         await self._publish(partition, outcome, now_ms)
-
-    async def _send_on(self, partition: Partition, outcome: Outcome, values: dict[int, bytes]) -> None:
-        for arrival in outcome.misrouted:
-            key = arrival.key.encode()
-            owner = self._configuration.owner(key, partition.partitions)
-            await self._outbox.send(TOUCHPOINTS_REKEYED, key, values[arrival.offset], owner)
-        self._metrics.rekeyed.inc(len(outcome.misrouted))
 
     async def _publish(self, partition: Partition, outcome: Outcome, now_ms: int) -> None:
         with self._timed("tell"):
+            await self._errands.send(partition.partitions, outcome)
             await self._alerting.publish(partition, outcome.changes, self._configuration.rules, now_ms)
 
     def _is_live(self, partition: Partition, now_ms: int) -> bool:
@@ -190,9 +185,10 @@ class Pipeline:
             is_live = self._is_live(partition, now_ms)
             # A replay is not held back by what is silent today.
             partition.context = self.context if is_live else self.context._replace(silent={})
-            if is_live and self._ends.is_caught_up(partition.number, partition.positions):
+            if self._ends.is_caught_up(partition.number, partition.positions):
                 async with self._step:
-                    await self._publish(partition, partition.advance(now_ms), now_ms)
+                    until_ms = now_ms if is_live else partition.ahead_ms
+                    await self._publish(partition, partition.advance(until_ms), now_ms)
             if partition.is_adopting:
                 async with self._step:
                     await self._publish(partition, partition.look_on(LOOK_ON_CUSTOMERS), now_ms)
@@ -223,7 +219,7 @@ class Pipeline:
         """Tell and keep an alert that concerns no customer. The owner of the first partition does."""
         partition = self._partitions[FIRST_PARTITION]
         async with self._step:
-            partition.keep("", state)
+            partition.alerts.put("", state)
             await self._alerting.send([Told(partition, "", SOURCE_SILENT, state)], now_ms)
 
     @property
@@ -247,10 +243,12 @@ class Pipeline:
                 async with self._step:
                     adopt_orphans(partition, found)
 
-    async def flush(self) -> None:
+    async def flush(self, *, with_errands: bool = True) -> None:
         """Write all that is unwritten, then commit. Raises Fenced, Terminal or Transient (told to give up)."""
         async with self._flush_lock:
+            answers = await self._errands.ask(self._partitions, self._attempt) if with_errands else {}
             async with self._step:
+                await self._run_errands(answers)
                 await self._detect_rest()
                 with self._timed("rows"):
                     flush = self._gather()
@@ -268,11 +266,21 @@ class Pipeline:
             self._metrics.steps.labels("insert").inc(time.perf_counter() - began)
             if tenure == self.tenure:
                 self._writing_rows = 0
-                await self._consumer().commit_positions(flush.positions)
+                await cast(ChunkConsumer, self._app.consumer).commit_positions(flush.positions)
             observe_flush(self._metrics, flush, time.perf_counter() - began, read_clock_ms())
             self._metrics.open_customers.set(sum(p.open_customers for p in self._partitions.values()))
         async with self._room:
             self._room.notify_all()
+
+    async def _run_errands(self, answers: Mapping[Partition, Answers]) -> None:
+        for partition in answers.keys() & set(self._partitions.values()):
+            outcome = Outcome()
+            partition.identities.apply(answers[partition], outcome)
+            await self._publish(partition, outcome, read_clock_ms())
+
+    def _attempt(self, operation: Callable[[], Result], patience: Patience | None = None) -> Result:
+        sleep = (patience or self._patience).sleep
+        return retry(operation, now=time.monotonic, sleep=sleep, give_up_after_seconds=None, on_wait=self._note_wait)
 
     async def _detect_rest(self) -> None:
         """Look for friction in what came while the worker was behind: once a flush, as it is history already."""
@@ -289,9 +297,6 @@ class Pipeline:
         began = time.perf_counter()
         yield
         self._metrics.steps.labels(step).inc(time.perf_counter() - began)
-
-    def _consumer(self) -> ChunkConsumer:
-        return cast(ChunkConsumer, self._app.consumer)
 
     def _gather(self) -> Flush | None:
         if not self._uncommitted and not self._facts and not any(p.is_unwritten for p in self._partitions.values()):
@@ -357,12 +362,11 @@ class Pipeline:
     def _take_over(self, number: int, partitions: int, patience: Patience) -> Partition:
         patience.sleep(0)
         settings = self._settings
-        return retry(
+        return self._attempt(
             lambda: take_over(
                 self._writer, settings.consumer_group, number, partitions, self._configuration.policy, self._name,
                 settings.hot_customers // partitions,
-            ),
-            now=time.monotonic, sleep=patience.sleep, give_up_after_seconds=None, on_wait=self._note_wait,
+            ), patience,
         )  # fmt: skip
 
     async def revoke(self, seconds: float = REVOKE_SECONDS) -> None:
@@ -370,7 +374,7 @@ class Pipeline:
         for task in self._arriving.values():
             task.cancel()
         self._arriving.clear()
-        last = asyncio.ensure_future(self.flush())
+        last = asyncio.ensure_future(self.flush(with_errands=False))
         await asyncio.wait([last], timeout=seconds)
         if not last.done():
             self._app.logger.warning("No time to write all on revocation; the next owner does it again")

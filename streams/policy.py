@@ -7,6 +7,7 @@ from enum import IntEnum
 from functools import cached_property
 
 from streams.friction.plan import Plan
+from streams.identity.choice import Limits
 from streams.scoring import JourneyFacts, Weights
 from streams.stitching import StitchingRules
 
@@ -16,7 +17,7 @@ ScoreCells = tuple[float, float, str, str, str, str]
 
 @dataclass(frozen=True)
 class Policy:
-    """What decides over a customer: journey boundaries, friction rules and, where journeys are scored, their weights.
+    """What decides over a customer: journey boundaries, friction rules, limits of identity and weights of scores.
 
     Every `snapshot_touches` the stitching of a long history is copied, so that a touch out of order costs that many.
     """
@@ -25,6 +26,7 @@ class Policy:
     plan: Plan = field(default_factory=Plan)
     weights: Weights | None = None
     snapshot_touches: int = 512
+    limits: Limits = field(default_factory=Limits)
 
     @cached_property
     def score_cells(self) -> dict[JourneyFacts, ScoreCells]:
@@ -38,9 +40,13 @@ class Policy:
 
 
 class Verdict(IntEnum):
-    """What happened to a touch. `LATE` is stored but belongs to no journey; `REPLACED` supersedes its duplicate."""
+    """What happened to a touch.
+
+    `LATE` is stored but belongs to no journey; `REPLACED` supersedes its duplicate; of `RETURNED` only the row is gone.
+    """
 
     ACCEPTED = 0
     DUPLICATE = 1
     LATE = 2
     REPLACED = 3
+    RETURNED = 4

@@ -10,6 +10,7 @@ import msgspec
 
 from schemas.catalogue import Source
 from schemas.errors import Undecodable
+from schemas.links import Link
 from streams.touch import Touch
 
 
@@ -47,10 +48,35 @@ class Wire(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     schema_version: int = 1
 
 
+class Hop(msgspec.Struct, frozen=True, gc=False):
+    """How a touchpoint came to a customer whom it does not name.
+
+    `via`: the identifiers on its way, its own first, each with the version of the link that it went by. `moves`: how
+    often it was sent on. `received_ms`: when it reached the door. `circle`: the links of a circle that its way has led
+    through; while all of them hold it stays where it was sent.
+    """
+
+    via: tuple[tuple[str, int], ...] = ()
+    moves: int = 0
+    received_ms: int = 0
+    circle: tuple[tuple[str, int], ...] = ()
+
+
+NO_HOP = Hop()
+
+
+class Release(msgspec.Struct, frozen=True):
+    """That what came through links of `identifier` older than `version` must go back to it."""
+
+    identifier: str
+    version: int
+
+
 class Arrival(msgspec.Struct, gc=False):
     """One valid touchpoint of a chunk: its customer's key, what is kept of it and what is only written.
 
     Times are epoch milliseconds; `sent_ms` is 0 when it was not said, `original_ms` None where no skew was corrected.
+    `is_plain`: it names its customer and nobody else, so it says nothing of identity.
     """
 
     offset: int
@@ -59,6 +85,8 @@ class Arrival(msgspec.Struct, gc=False):
     wire: Wire
     sent_ms: int = 0
     original_ms: int | None = None
+    hop: Hop = NO_HOP
+    is_plain: bool = True
 
 
 class Refusal(NamedTuple):
@@ -81,13 +109,20 @@ def refuse(record: Record, error: Undecodable) -> Refusal:
 
 @dataclass(slots=True)
 class DecodedChunk:
-    """The verdicts on one chunk of one partition, in offset order. `next_offset` is the one after its last record."""
+    """The verdicts on one chunk of one partition, in offset order. `next_offset` is the one after its last record.
+
+    `links`, `releases` (each with the key of whom it concerns) and `forgotten` identifiers are what it says of
+    identity.
+    """
 
     topic: str
     partition: int
     next_offset: int
     arrivals: list[Arrival] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    releases: list[tuple[str, Release]] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
     @property
     def first_offset(self) -> int:

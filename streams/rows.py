@@ -68,8 +68,8 @@ class TouchpointColumns:
             [touch.store_id or "" for touch in touches],
             [touch.agent_id or "" for touch in touches],
             [
-                customer.identifiers_json if len(wire.identifiers) == 1 else _encode_json(wire.identifiers).decode()
-                for wire, customer in zip(wires, customers, strict=True)
+                customer.identifiers_json if arrival.is_plain else _encode_json(arrival.wire.identifiers).decode()
+                for arrival, customer in zip(arrivals, customers, strict=True)
             ],
             [str(wire.properties, "utf-8") for wire in wires],
             [touch.received_ms for touch in touches],
@@ -77,8 +77,8 @@ class TouchpointColumns:
             [a.touch.occurred_ms if a.original_ms is None else a.original_ms for a in arrivals],
             late,
             [wire.schema_version for wire in wires],
-            [""] * count,
-            [0] * count,
+            [_encode_json(a.hop.via).decode() if a.hop.via else "" for a in arrivals],
+            [touch.moves for touch in touches],
             [chunk.topic] * count,
             [chunk.partition] * count,
             [arrival.offset for arrival in arrivals],
@@ -96,12 +96,13 @@ class TouchpointColumns:
             column.extend(values)
             values.clear()
 
-    def retract(self, customer: str, touch: Touch, chunk: DecodedChunk) -> None:
-        """Delete the row of a touchpoint that an earlier received version has superseded."""
+    def retract(self, customer: str, touch: Touch, partition: int, is_late: bool = False) -> None:
+        """Delete the row of a touchpoint: an earlier received version has superseded it, or it has moved on."""
         row = (
             (customer, touch.occurred_ms, touch.source, touch.event_id, touch.type)
             + ("",) * 5
-            + ("{}", "{}", touch.received_ms, 0, touch.occurred_ms, 0, 1, "", 0, chunk.topic, chunk.partition, 0, 1)
+            + ("{}", "{}", touch.received_ms, 0, touch.occurred_ms, int(is_late), 1, "", touch.moves)
+            + (TOUCHPOINTS_TOPIC, partition, 0, 1)
         )
         for column, value in zip(self.columns, row, strict=True):
             column.append(value)
@@ -117,6 +118,8 @@ class Rows:
     alerts: list[tuple[Any, ...]] = field(default_factory=list)
     dead_letters: list[tuple[Any, ...]] = field(default_factory=list)
     facts: list[tuple[Any, ...]] = field(default_factory=list)
+    identity_links: list[tuple[Any, ...]] = field(default_factory=list)
+    identity_owners: list[tuple[Any, ...]] = field(default_factory=list)
     states: list[tuple[Any, ...]] = field(default_factory=list)
 
 

@@ -12,11 +12,13 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from schemas.episode import Change, EpisodeStatus, Severity
+from streams.identity.state import IdentityState
 from streams.promises import Promise, PromiseStatus
 from streams.touch import Touch
 
 SEGMENT_TOUCHES = 256
-FORMAT = 1
+FORMAT = 2
+PLAIN_FORMAT = 1
 
 
 class EpisodeState(msgspec.Struct, array_like=True, frozen=True):
@@ -88,7 +90,24 @@ class PromiseState(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Head(msgspec.Struct, array_like=True):
-    """Segment 0 of a customer. `floor_ms`: touchpoints not after this are late. `tail`: touches not sealed yet."""
+    """Segment 0 of a customer. `floor_ms`: touchpoints not after this are late. `tail`: touches not sealed yet.
+
+    The tail comes last: see `pack_head`.
+    """
+
+    format: int
+    floor_ms: int
+    sealed_segments: int
+    last_is_closed: bool
+    journey_ids: list[str]
+    promises: list[PromiseState]
+    episodes: list[EpisodeState]
+    identity: IdentityState | None
+    tail: list[Touch]
+
+
+class _PlainHead(msgspec.Struct, array_like=True):
+    """The head of a customer of whose identity there is nothing to say: most are, and it was the only one once."""
 
     format: int
     floor_ms: int
@@ -102,7 +121,19 @@ class Head(msgspec.Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_head = msgspec.msgpack.Decoder(Head).decode
+_decode_plain_head = msgspec.msgpack.Decoder(_PlainHead).decode
 _decode_touches = msgspec.msgpack.Decoder(list[Touch]).decode
+
+
+def _encode_head(head: Head) -> bytes:
+    if head.identity is not None:
+        return _encode(head)
+    return _encode(
+        _PlainHead(
+            PLAIN_FORMAT, head.floor_ms, head.sealed_segments, head.last_is_closed, head.journey_ids, head.promises,
+            head.episodes, head.tail,
+        )
+    )  # fmt: skip
 
 
 class Packed(NamedTuple):
@@ -124,7 +155,7 @@ def pack_head(head: Head, tail: Sequence[Touch], former: bytes, packed: Packed) 
     added = _encode(tail[packed.touches :])
     kept = former[len(former) - packed.size_bytes :]
     touches = kept + added[_array_start(len(tail) - packed.touches) :]
-    return _encode(head)[:-1] + _encode_array_start(len(tail)) + touches, Packed(len(tail), len(touches))
+    return _encode_head(head)[:-1] + _encode_array_start(len(tail)) + touches, Packed(len(tail), len(touches))
 
 
 def _array_start(length: int) -> int:
@@ -143,10 +174,17 @@ def pack_touches(touches: list[Touch]) -> bytes:
 
 def unpack_head(blob: bytes) -> Head:
     """Segment 0 from its bytes. Raises msgspec.DecodeError when they are of another format."""
-    head = _decode_head(blob)
-    if head.format != FORMAT:
-        raise msgspec.DecodeError(f"customer state has format {head.format}, this release reads {FORMAT}")
-    return head
+    # An array of less than 16 fields, of which the format is the first.
+    given = blob[1] if len(blob) > 1 else 0
+    if given == PLAIN_FORMAT:
+        plain = _decode_plain_head(blob)
+        return Head(
+            FORMAT, plain.floor_ms, plain.sealed_segments, plain.last_is_closed, plain.journey_ids,
+            plain.promises, plain.episodes, None, plain.tail,
+        )  # fmt: skip
+    if given != FORMAT:
+        raise msgspec.DecodeError(f"customer state has format {given}, this release reads up to {FORMAT}")
+    return _decode_head(blob)
 
 
 def unpack_touches(blob: bytes) -> list[Touch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -46,7 +47,10 @@ The rules that are loaded add theirs: see `streams.friction.plan`.
 
 
 class Touch(msgspec.Struct, array_like=True, gc=False):
-    """One retained touchpoint. Times are epoch milliseconds; `details` is None for types that are no signal."""
+    """One retained touchpoint. Times are epoch milliseconds; `details` is None for types that are no signal.
+
+    `moves`: how often it was sent on from one customer to another.
+    """
 
     occurred_ms: int
     source: str
@@ -59,6 +63,8 @@ class Touch(msgspec.Struct, array_like=True, gc=False):
     store_id: str | None = None
     agent_id: str | None = None
     details: dict[str, Any] | None = None
+    # What has a default came later; touches that were stored before are still read.
+    moves: int = 0
 
     @property
     def reference(self) -> str:
@@ -82,3 +88,22 @@ def derive_id(*parts: str) -> str:
     hashed.update("\x1f".join(parts).encode())
     digits = hashed.hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{_VARIANTS[digits[16]]}{digits[17:20]}-{digits[20:32]}"
+
+
+def identify(seen: Mapping[str, Touch], touch: Touch) -> str:
+    """The key of a touch in `seen`: its event id, or with its source where another source uses the same id."""
+    known = seen.get(touch.event_id)
+    return touch.event_id if known is None or known.source == touch.source else f"{touch.source}\0{touch.event_id}"
+
+
+def index_touches(log: Iterable[Touch]) -> dict[str, Touch]:
+    """Touches by the key that `identify` gives them."""
+    seen: dict[str, Touch] = {}
+    for touch in log:
+        seen[identify(seen, touch)] = touch
+    return seen
+
+
+def rank(touch: Touch) -> tuple[int, bytes]:
+    """Of several versions of one touchpoint the one of lowest rank counts: the first received, then by content."""
+    return touch.received_ms, msgspec.msgpack.encode(msgspec.structs.replace(touch, moves=0))

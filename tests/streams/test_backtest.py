@@ -22,7 +22,6 @@ from schemas.settings import Settings
 from schemas.topics import TOUCHPOINTS
 from schemas.wire import encode_touchpoint
 from streams.backtest import Compared, Episodes, RuleChange, Trial, Window, compare
-from streams.backtest_history import TouchReader
 from streams.backtest_needs import CALENDAR_SLACK_MS, Needs
 from streams.backtest_report import Report
 from streams.backtest_rules import read_change
@@ -37,6 +36,7 @@ from streams.rules.model import Rule
 from streams.rules.scenarios import Record
 from streams.states import EpisodeState
 from streams.touch import Touch
+from streams.touch_rows import TouchReader
 
 IN_FORCE = load_rule_set()
 SEQUELS = {"delight_opportunity", "friction_then_abandonment"}

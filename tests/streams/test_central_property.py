@@ -69,7 +69,7 @@ def test_an_alert_that_a_dying_worker_wrote_and_nobody_confirms_is_taken_back(ta
         ],
     )
     life.process(2)
-    assert "long_wait" in [state.rule for _, state in life.partition._episodes.values()]
+    assert "long_wait" in [state.rule for _, state in life.partition.alerts.states.values()]
     life.flush(tables_written)
     life.finish(at(3))
     assert written(life.writer) == expected(life.log, at(3))

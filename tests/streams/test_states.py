@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.identity.choice import Evidence
+from streams.identity.state import IdentityState
 from streams.states import FORMAT, NOTHING_PACKED, Head, Packed, pack_head, pack_touches, unpack_head, unpack_touches
 from streams.touch import Touch
 
@@ -19,8 +21,11 @@ TOUCHES = st.builds(
 )  # fmt: skip
 
 
-def make_head(*journey_ids: str) -> Head:
-    return Head(FORMAT, -5, 0, False, list(journey_ids), [], [], [])
+IDENTITY = IdentityState(True, [Evidence("customer_id:C", "seen_together", 5, "web", "e-1")], "customer_id:C", "linked")
+
+
+def make_head(*journey_ids: str, identity: IdentityState | None = IDENTITY) -> Head:
+    return Head(FORMAT, -5, 0, False, list(journey_ids), [], [], identity, [])
 
 
 def make_touches(count: int) -> list[Touch]:
@@ -52,6 +57,20 @@ def test_the_length_of_a_tail_is_written_right_on_both_sides_of_each_form(sizes:
     assert unpack_head(blob).tail == make_touches(sizes[-1])
 
 
+@pytest.mark.parametrize("identity", [None, IDENTITY, IdentityState()])
+def test_a_head_comes_back_as_it_was(identity: IdentityState | None) -> None:
+    head, tail = make_head("a", identity=identity), make_touches(3)
+    blob, _ = pack_head(head, tail, b"", NOTHING_PACKED)
+    head.tail = tail
+    assert unpack_head(blob) == head
+
+
+def test_a_head_of_the_first_format_is_still_read() -> None:
+    touches = make_touches(1)
+    former = msgspec.msgpack.encode([1, -5, 2, True, ["a"], [], [], [msgspec.to_builtins(touches[0])[:11]]])
+    assert unpack_head(former) == Head(FORMAT, -5, 2, True, ["a"], [], [], None, touches)
+
+
 def test_what_is_packed_is_taken_as_it_stands_and_not_packed_again() -> None:
     first, second = make_touches(2)
     blob, packed = pack_head(make_head(), [first], b"", NOTHING_PACKED)
@@ -69,5 +88,5 @@ def test_a_sealed_segment_comes_back_as_it_was() -> None:
 def test_a_head_of_another_format_is_refused_and_says_which() -> None:
     head = make_head()
     head.format = FORMAT + 1
-    with pytest.raises(msgspec.DecodeError, match=f"has format {FORMAT + 1}, this release reads {FORMAT}"):
+    with pytest.raises(msgspec.DecodeError, match=f"has format {FORMAT + 1}, this release reads up to {FORMAT}"):
         unpack_head(msgspec.msgpack.encode(head))

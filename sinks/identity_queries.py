@@ -1,0 +1,33 @@
+"""What the worker asks of identities and histories, each a text of its own: an in-memory writer answers them too."""
+
+from __future__ import annotations
+
+EVIDENCE = """SELECT identifier, owner, rule, toUnixTimestamp64Milli(occurred_at), source, event_id
+FROM journeys.identity_links FINAL WHERE identifier IN %(identifiers)s
+ORDER BY identifier, rule IN ('unlinked', 'relinked') DESC, occurred_at, source, event_id
+LIMIT 1000 BY identifier"""
+"""Rows (identifier, owner, rule, epoch ms, source, event id): what people did, then what was seen first."""
+
+MERGED = """SELECT DISTINCT identifier FROM journeys.identity_links WHERE startsWith(identifier, 'customer_id:')"""
+"""Rows (record key): customers of whom anything was said, which is that they were merged into others."""
+
+_HISTORY = """SELECT customer_id, toUnixTimestamp64Milli(occurred_at), source, event_id, type,
+    toUnixTimestamp64Milli(received_at), channel, order_id, case_id, store_id, agent_id, properties,
+    toJSONString(identifiers), if(sent_at = toDateTime64(0, 3, 'UTC'), 0, toUnixTimestamp64Milli(sent_at)),
+    toUnixTimestamp64Milli(occurred_at_original), late, schema_version, via, _via_versions, _moves
+FROM journeys.touchpoints FINAL WHERE customer_id IN %(customers)s"""
+_HOW = "SETTINGS do_not_merge_across_partitions_select_final = 1, max_threads = 2"
+
+HISTORY = f"{_HISTORY}\n{_HOW}"
+"""Touchpoints of customers, as tables show them: 20 columns."""
+
+HISTORY_PART = f"{_HISTORY}\nORDER BY customer_id LIMIT %(most)s\n{_HOW}"
+"""The same, at most so many, by customer."""
+
+WRITTEN_IDS = """SELECT 'journeys', customer_id, toString(journey_id) FROM journeys.journeys FINAL
+WHERE customer_id IN %(customers)s
+UNION ALL SELECT 'promises', customer_id, toString(promise_id) FROM journeys.promises FINAL
+WHERE customer_id IN %(customers)s
+UNION ALL SELECT 'alerts', customer_id, toString(episode_id) FROM journeys.alerts FINAL
+WHERE customer_id IN %(customers)s AND status != 'withdrawn'"""
+"""Rows (table, customer, id) of what is written of customers and not retracted."""

@@ -1,0 +1,68 @@
+"""Errands of identity: what partitions want to know is read from ClickHouse, what they want sent goes to Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from itertools import groupby
+
+from schemas.errors import Transient
+from schemas.partitioning import partition_of
+from sinks.writer import Writer
+from streams.history_reader import HistoryReader
+from streams.identity.asking import Answers, Asks
+from streams.metrics import Metrics
+from streams.outbox import Keyed, Outbox
+from streams.outcome import Outcome
+from streams.partition import Partition
+
+
+class Errands:
+    """`reading`: a thread that may wait for ClickHouse. `most_moves`: histories moved per partition in one flush."""
+
+    def __init__(self, outbox: Outbox, writer: Writer, reading: Executor, metrics: Metrics, most_moves: int) -> None:
+        self._outbox = outbox
+        self._writer = writer
+        self._reading = reading
+        self._metrics = metrics
+        self._most_moves = most_moves
+
+    async def ask(
+        self, partitions: Mapping[int, Partition], attempt: Callable[[Callable[[], Answers]], Answers]
+    ) -> dict[Partition, Answers]:
+        """What each partition can be answered now, read without holding anything up. Raises Terminal."""
+        self._metrics.identity_errands.set(sum(each.identities.errands for each in partitions.values()))
+        asked = {each: each.identities.ask(self._most_moves) for each in partitions.values()}
+        try:
+            return {partition: await self._read(partition, asks, attempt) for partition, asks in asked.items() if asks}
+        except Transient:
+            # Told to give up, as the partitions are going away: their next owner asks again.
+            return {}
+
+    async def _read(
+        self, partition: Partition, asks: Asks, attempt: Callable[[Callable[[], Answers]], Answers]
+    ) -> Answers:
+        reader = HistoryReader(self._writer, partition.policy.plan.keeps)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reading, attempt, lambda: reader.answer(asks))
+
+    async def send(self, partitions: int, outcome: Outcome) -> None:
+        """Hand over the records of an outcome, each topic's in their order, and count what was done."""
+        for topic, sendings in groupby(sorted(outcome.sendings, key=lambda each: each.topic), lambda each: each.topic):
+            records = [
+                Keyed(each.key, each.value, partition_of(each.owner_key.encode(), partitions), each.headers)
+                for each in sendings
+            ]
+            await self._outbox.send_all(topic, records)
+        outcome.sendings.clear()
+        self._count(outcome)
+
+    def _count(self, outcome: Outcome) -> None:
+        for what, count in outcome.identity.items():
+            self._metrics.identity.labels(what).inc(count)
+        for hops, count in outcome.hops.items():
+            self._metrics.identity_hops.observe([hops] * count)
+        self._metrics.time_to_merge.observe(outcome.merge_seconds)
+        for counted in (outcome.identity, outcome.hops, outcome.merge_seconds):
+            counted.clear()

@@ -1,0 +1,54 @@
+"""What a partition asks of ClickHouse between two flushes, and the answers. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from streams.identity.choice import Evidence
+from streams.records import Arrival
+from streams.touch import Touch
+
+
+@dataclass(slots=True)
+class Asks:
+    """Keys of which something must be read: evidence, what has to move, whole histories."""
+
+    evidence: list[str] = field(default_factory=list)
+    moving: list[str] = field(default_factory=list)
+    partial: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked."""
+        return bool(self.evidence or self.moving or self.partial)
+
+
+@dataclass(slots=True)
+class History:
+    """One customer's rows. `is_whole` is False where there is more than could be read at once."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    late: list[bool] = field(default_factory=list)
+    journey_ids: list[str] = field(default_factory=list)
+    promise_ids: list[str] = field(default_factory=list)
+    episode_ids: list[str] = field(default_factory=list)
+    is_whole: bool = True
+
+
+class Answers(NamedTuple):
+    """What was read, by key."""
+
+    evidence: Mapping[str, Sequence[Evidence]]
+    moving: Mapping[str, History]
+    partial: Mapping[str, History]
+
+
+def touches_of(history: History, but: Iterable[int] = ()) -> list[Touch]:
+    """The touches of a history that belong in journeys, without those at the places in `but`."""
+    left_out = set(but)
+    return [
+        arrival.touch
+        for place, (arrival, is_late) in enumerate(zip(history.arrivals, history.late, strict=True))
+        if not is_late and place not in left_out
+    ]

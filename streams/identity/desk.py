@@ -1,0 +1,391 @@
+"""The desk: what one partition does about identity. Links in, decisions, errands and records to be sent out.
+
+Pure. An errand (reading evidence, moving a history to its owner, stitching anew) needs rows from ClickHouse: it is
+noted here, asked for by the flush after the one that has written everything before it, and done when the answer is
+there. A customer's state says what errands it has, so none is lost with a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from schemas.catalogue import UNSTITCHED
+from schemas.episode import WithdrawnBecause
+from schemas.identifiers import record_key
+from schemas.links import ERASED, Link
+from streams.customer import Customer
+from streams.forgotten import BlockList
+from streams.identity.asking import Answers, Asks, History, touches_of
+from streams.identity.choice import Decision, Evidence, add_evidence, decide
+from streams.identity.hops import is_settled, route
+from streams.identity.sending import forward, links_of, origin, tell_link, tell_release
+from streams.identity.state import IdentityState
+from streams.outcome import Outcome
+from streams.policy import Policy
+from streams.records import Arrival, DecodedChunk, Release
+from streams.touch import Touch
+
+MOST_EVIDENCE_ASKED = 20_000
+
+
+class Decided(NamedTuple):
+    """A decision to be written. `first_ms`: the first touchpoint under the identifier alone, 0 if none is known."""
+
+    identifier: str
+    decision: Decision
+    first_ms: int
+    version: int
+
+
+class Shelf(Protocol):
+    """What the desk needs of its partition."""
+
+    policy: Policy
+    block_list: BlockList
+    merged: set[str]
+    flushes: int
+    time_ms: int
+
+    def find(self, key: str) -> Customer | None:
+        """The customer of a key, unpacked or new; None when the key belongs to another partition."""
+
+    def erase(self, key: str) -> None:
+        """Let go of an erased customer, and take nothing more under this key."""
+
+    def mark(self, customer: Customer) -> None:
+        """Have a customer looked at and written."""
+
+    def drop_if_empty(self, customer: Customer) -> None:
+        """Let go of a customer of whom there is nothing to keep."""
+
+    def retract(self, customer: Customer, arrival: Arrival, is_late: bool) -> None:
+        """Delete the row of a touchpoint that is no longer this customer's."""
+
+    @property
+    def next_version(self) -> int:
+        """Epoch and number of the next flush, as rows carry it."""
+
+
+class IdentityDesk:
+    """`links` and `decisions` wait for the next flush; both are emptied by who writes them.
+
+    `restored`: keys whose stored state says that there are errands.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._unknown: set[str] = set()
+        self._moving: dict[str, int] = {}
+        self._partial: dict[str, int] = {}
+        # Decided, but not yet written: if this worker dies the next one may know more, and decide otherwise at once. So
+        # nothing is sent by such a decision.
+        self._fresh: dict[str, int] = {}
+        # What was taken under keys that have errands, and after how many flushes: it may not be written when ClickHouse
+        # is asked what there is.
+        self._belated: dict[str, dict[str, int]] = {}
+        self.restored: list[str] = []
+        self.links: list[Link] = []
+        self.decisions: dict[str, Decided] = {}
+
+    # Touchpoints as they come
+
+    def take(self, arrival: Arrival, customer: Customer, outcome: Outcome) -> bool:
+        """Learn and teach what an arrival says of identity. False: it is not to be stitched here, and was seen to."""
+        if len(self._shelf.block_list):
+            self._strip(arrival)
+        if not arrival.hop.via:
+            self._teach(arrival, customer, outcome)
+        state = customer.identity
+        if state is not None:
+            state.active_ms = self._shelf.time_ms
+            if not state.is_known:
+                self._unknown.add(customer.key)
+            owner = "" if state.is_settled or customer.key in self._fresh else state.owner
+            way = route(customer.key, owner, state.version, arrival.hop, state.released)
+            if way is not None and way.is_circle:
+                self._note_circle(customer, state)
+            if way is not None and way.key != customer.key:
+                outcome.sendings.append(forward(way, arrival))
+                outcome.identity["forwarded"] += 1
+                # A worker that died may have taken it here, and written that.
+                self._shelf.retract(customer, arrival, False)
+                return False
+            if way is not None or is_settled(customer.key, state.version, arrival.hop, state.released):
+                state.is_settled = True
+        outcome.hops[len(arrival.hop.via)] += 1
+        return True
+
+    def note(self, key: str, arrival: Arrival) -> None:
+        """Note that a touchpoint was taken, and its row will be written with the next flush."""
+        if key in self._moving or key in self._partial:
+            self._belated.setdefault(key, {})[arrival.touch.reference] = self._shelf.flushes
+
+    def _strip(self, arrival: Arrival) -> None:
+        """Take erased identifiers off a touchpoint of somebody else."""
+        block_list, identifiers = self._shelf.block_list, arrival.wire.identifiers
+        if any(block_list.holds(record_key(kind, value)) for kind, value in identifiers.items()):
+            kept = {kind: v for kind, v in identifiers.items() if not block_list.holds(record_key(kind, v))}
+            arrival.wire.identifiers = kept
+
+    def _teach(self, arrival: Arrival, customer: Customer, outcome: Outcome) -> None:
+        said = links_of(arrival, customer.key)
+        if not said:
+            return
+        state = _identity_of(customer)
+        for link in said:
+            window = link.occurred_ms // self._shelf.policy.limits.window_ms
+            memo = f"{window}:{link.rule[0]}:{link.identifier}"
+            told = state.taught.get(memo)
+            if told is None or origin(arrival.touch) < told:
+                state.taught[memo] = origin(arrival.touch)
+                outcome.sendings.append(tell_link(link))
+                outcome.identity["taught"] += 1
+                self._mark(customer)
+
+    def reopen(self, customer: Customer) -> None:
+        """Have a customer stitched anew: a touchpoint came through a link that is older than what is in memory."""
+        state = _identity_of(customer)
+        state.is_partial = True
+        self._partial.setdefault(customer.key, self._shelf.flushes)
+        self._mark(customer)
+
+    # Links and releases as they come
+
+    def read(self, chunk: DecodedChunk, outcome: Outcome) -> None:
+        """Take what a chunk says of identity besides its touchpoints; what belongs elsewhere is sent there."""
+        for key, release in chunk.releases:
+            if not self.release(key, release, outcome):
+                outcome.sendings.append(tell_release(key, release))
+        for identifier in chunk.forgotten:
+            self._shelf.erase(identifier)
+            self._drop_errands(identifier)
+        for link in chunk.links:
+            if not self.hear(link, outcome):
+                outcome.sendings.append(tell_link(link))
+
+    def _drop_errands(self, key: str) -> None:
+        self._unknown.discard(key)
+        self._shelf.merged.discard(key)
+        noted: tuple[dict[str, Any], ...] = (self._moving, self._partial, self._fresh, self._belated, self.decisions)
+        for errands in noted:
+            errands.pop(key, None)
+
+    def hear(self, link: Link, outcome: Outcome) -> bool:
+        """Take a link into account. False when its identifier belongs to another partition."""
+        block_list = self._shelf.block_list
+        if block_list.holds(link.identifier) or block_list.holds(link.owner):
+            return True
+        customer = self._shelf.find(link.identifier)
+        if customer is None:
+            return False
+        if link.identifier.startswith("customer_id:"):
+            self._shelf.merged.add(link.identifier)
+            if customer.identity is None:
+                customer.identity = IdentityState()
+        state = _identity_of(customer)
+        state.active_ms = max(state.active_ms, self._shelf.time_ms, link.occurred_ms)
+        if link.rule == "unlinked" and link.reason == ERASED:
+            # What was known of an erased customer is dropped rather than kept together with its undoing.
+            state.evidence = [each for each in state.evidence if each.owner != link.owner]
+        else:
+            self.links.append(link)
+            add_evidence(state.evidence, Evidence.of(link), self._shelf.policy.limits)
+        outcome.identity["heard"] += 1
+        self._mark(customer)
+        if state.is_known:
+            self._decide(customer, state, outcome)
+        else:
+            self._unknown.add(customer.key)
+        return True
+
+    def release(self, key: str, release: Release, outcome: Outcome) -> bool:
+        """Have what came through an identifier go back to it. False when the key belongs to another partition."""
+        if self._shelf.block_list.holds(key) or self._shelf.block_list.holds(release.identifier):
+            return True
+        customer = self._shelf.find(key)
+        if customer is None:
+            return False
+        state = _identity_of(customer)
+        if state.released.get(release.identifier, 0) >= release.version:
+            return True
+        state.released[release.identifier] = release.version
+        state.active_ms = self._shelf.time_ms
+        self.reopen(customer)
+        if state.is_settled:
+            # The circle may be broken now: what is here looks for its way again.
+            state.is_settled = False
+            self._move(customer, state)
+        elif state.owner:
+            outcome.sendings.append(tell_release(state.owner, release))
+        return True
+
+    def _decide(self, customer: Customer, state: IdentityState, outcome: Outcome) -> None:
+        decision = decide(customer.key, state.evidence, self._shelf.policy.limits)
+        if (decision.owner, decision.status) == (state.owner, state.status):
+            return
+        former, state.status = state.owner, decision.status
+        if decision.owner != former:
+            state.owner, state.is_settled = decision.owner, False
+            state.version = max(self._shelf.next_version, state.version + 1)
+            if former:
+                state.formers.append(former)
+            self._fresh[customer.key] = self._shelf.flushes
+            self._move(customer, state)
+            outcome.identity["linked" if decision.owner else "released"] += 1
+        if decision.status in ("flagged", "conflict"):
+            outcome.identity[decision.status] += 1
+        first_ms = min((touch.occurred_ms for touch in customer.log), default=0)
+        if decision.evidence is not None and first_ms and not former:
+            outcome.merge_seconds.append(max(0, decision.evidence.occurred_ms - first_ms) / 1000)
+        self._note(customer.key, decision, first_ms)
+        self._mark(customer)
+
+    def _note_circle(self, customer: Customer, state: IdentityState) -> None:
+        if state.status != "loop":
+            state.status = "loop"
+            self._note(customer.key, Decision(state.owner, "loop", 1), 0)
+            self._mark(customer)
+
+    def _note(self, key: str, decision: Decision, first_ms: int) -> None:
+        self.decisions[key] = Decided(key, decision, first_ms, self._shelf.next_version)
+
+    def _move(self, customer: Customer, state: IdentityState) -> None:
+        state.is_moving = True
+        self._moving[customer.key] = self._shelf.flushes
+
+    def _mark(self, customer: Customer) -> None:
+        customer.is_dirty = True
+        self._shelf.mark(customer)
+
+    # Errands
+
+    def note_restored(self) -> None:
+        """Take up the errands of which stored states tell; called before anything is taken."""
+        for customer in map(self._shelf.find, self.restored):
+            if customer is None or (state := customer.identity) is None:
+                continue
+            if not state.is_known:
+                self._unknown.add(customer.key)
+            if state.is_moving:
+                self._moving[customer.key] = self._shelf.flushes - 1
+            if state.is_partial:
+                self._partial[customer.key] = self._shelf.flushes - 1
+        self.restored.clear()
+
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether links or decisions wait for the next flush."""
+        return bool(self.links or self.decisions)
+
+    @property
+    def errands(self) -> int:
+        """How many errands wait."""
+        return len(self._unknown) + len(self._moving) + len(self._partial)
+
+    def ask(self, most_moves: int) -> Asks:
+        """What can be asked now: of histories only those of which everything up to the errand is written."""
+        flushes = self._shelf.flushes
+        self._fresh = {key: since for key, since in self._fresh.items() if since >= flushes}
+        moving = [key for key, since in self._moving.items() if since < flushes]
+        partial = [key for key, since in self._partial.items() if since < flushes]
+        return Asks(list(self._unknown)[:MOST_EVIDENCE_ASKED], moving[:most_moves], partial[:most_moves])
+
+    def apply(self, answers: Answers, outcome: Outcome) -> None:
+        """Do the errands to which these are the answers: releases and new stitching first, then moves."""
+        for key, evidence in answers.evidence.items():
+            self._learn(key, evidence, outcome)
+        for key, history in answers.partial.items():
+            self._stitch_anew(key, history, outcome)
+        for key, history in answers.moving.items():
+            self._move_on(key, history, outcome)
+
+    def _learn(self, key: str, evidence: Sequence[Evidence], outcome: Outcome) -> None:
+        self._unknown.discard(key)
+        customer = self._shelf.find(key)
+        if customer is None or customer.identity is None or customer.identity.is_known:
+            return
+        state = customer.identity
+        state.is_known = True
+        for each in evidence:
+            add_evidence(state.evidence, each, self._shelf.policy.limits)
+        if state.evidence:
+            self._decide(customer, state, outcome)
+        self._shelf.drop_if_empty(customer)
+
+    def _stitch_anew(self, key: str, history: History, outcome: Outcome) -> None:
+        customer, belated = self._shelf.find(key), self._finish(self._partial, key, history)
+        if customer is None or (state := customer.identity) is None:
+            return
+        gone = {
+            place
+            for place, arrival in enumerate(history.arrivals)
+            if any(version < state.released.get(identifier, 0) for identifier, version in arrival.hop.via)
+        }
+        for place in gone:
+            arrival = history.arrivals[place]
+            way = route(key, "", 0, arrival.hop, state.released)
+            assert way is not None, "it came through a link that was undone"
+            outcome.sendings.append(forward(way, arrival))
+            outcome.identity["returned"] += 1
+            self._shelf.retract(customer, arrival, history.late[place])
+        state.is_partial = key in self._partial
+        self._replace(customer, touches_of(history, gone), belated, history, "unlinked" if gone else "late_data")
+
+    def _move_on(self, key: str, history: History, outcome: Outcome) -> None:
+        customer = self._shelf.find(key)
+        if key in self._fresh or customer is None or (state := customer.identity) is None:
+            return
+        belated = self._finish(self._moving, key, history)
+        outcome.sendings += [tell_release(former, Release(key, state.version)) for former in state.formers]
+        state.formers.clear()
+        state.is_moving = key in self._moving
+        owner = "" if state.is_settled else state.owner
+        staying = set()
+        for place, arrival in enumerate(history.arrivals):
+            way = route(key, owner, state.version, arrival.hop, state.released)
+            if way is not None and way.is_circle:
+                self._note_circle(customer, state)
+            if way is None or way.key == key:
+                staying.add(place)
+                continue
+            outcome.sendings.append(forward(way, arrival))
+            outcome.identity["moved"] += 1
+            self._shelf.retract(customer, arrival, history.late[place])
+        state.is_settled = bool(staying and state.owner)
+        gone = set(range(len(history.arrivals))) - staying
+        self._replace(customer, touches_of(history, gone), belated, history, "merged")
+
+    def _finish(self, errands: dict[str, int], key: str, history: History) -> set[str]:
+        """Strike an errand off, unless there is more of it; returns what was taken after the history was read."""
+        # What was written and is not there was taken away before. Kept, as a customer may have both kinds of errands.
+        flushes = self._shelf.flushes
+        belated = {name: since for name, since in self._belated.get(key, {}).items() if since >= flushes}
+        self._belated[key] = belated
+        if belated or not history.is_whole:
+            errands[key] = flushes
+        else:
+            del errands[key]
+        if key not in self._moving and key not in self._partial:
+            del self._belated[key]
+        return set(belated)
+
+    def _replace(
+        self, customer: Customer, touches: list[Touch], belated: set[str], history: History, because: WithdrawnBecause
+    ) -> None:
+        """Have a customer consist of what was read and of what was taken since.
+
+        What is in memory besides was taken away already, by a worker that died before it had written all of that.
+        """
+        kept = [touch for touch in touches if touch.type not in UNSTITCHED]
+        kept += [touch for touch in customer.log if touch.reference in belated]
+        customer.replace(kept, because)
+        unknown = set(history.episode_ids) - customer.episodes.states.keys()
+        customer.adopt_orphans(history.journey_ids, history.promise_ids, unknown)
+        self._mark(customer)
+
+
+def _identity_of(customer: Customer) -> IdentityState:
+    if customer.identity is None:
+        customer.identity = IdentityState(is_known=True)
+    return customer.identity

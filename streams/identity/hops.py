@@ -1,0 +1,131 @@
+"""Hops: the way of a touchpoint from the identifier that it came under to the customer to whom that belongs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.identifiers import KINDS, is_clean_text
+from schemas.moments import format_epoch_ms
+from schemas.topics import HOP_HEADER, RELEASE_HEADER
+from streams.records import Arrival, Hop, Record, Release
+
+MOST_HOPS = 100
+"""A longer way can only be a circle that nobody noticed: what comes that far stays where it is."""
+
+_encode = msgspec.json.Encoder().encode
+_decode_hop = msgspec.json.Decoder(Hop).decode
+
+
+_decode_release = msgspec.json.Decoder(Release).decode
+
+
+class Route(NamedTuple):
+    """Where a touchpoint goes next. `is_circle`: its way has led back to where it was before."""
+
+    key: str
+    hop: Hop
+    is_circle: bool = False
+
+
+def route(key: str, owner: str, version: int, hop: Hop, released: Mapping[str, int]) -> Route | None:
+    """Where a touchpoint that has come to `key` goes from there; None: it stays.
+
+    `owner`: to whom the key belongs by the link of this version, `""` if to nobody; `released`: up to which versions
+    the links of identifiers are undone. What came through a link that was undone since goes back. A circle of links
+    ends at the smallest of its keys.
+    """
+    for place, (identifier, linked) in enumerate(hop.via):
+        if released and linked < released.get(identifier, 0):
+            return Route(identifier, Hop(hop.via[:place], hop.moves + 1, hop.received_ms))
+    if not owner or is_settled(key, version, hop, released) or len(hop.via) >= MOST_HOPS:
+        return None
+    passed = [identifier for identifier, _ in hop.via]
+    onward = (*hop.via, (key, version))
+    if owner not in passed:
+        return Route(owner, Hop(onward, hop.moves + 1, hop.received_ms))
+    circle = onward[passed.index(owner) :]
+    smallest = min(identifier for identifier, _ in circle)
+    if smallest == key:
+        return Route(key, Hop(hop.via, hop.moves, hop.received_ms, circle), True)
+    place = passed.index(smallest)
+    return Route(smallest, Hop(hop.via[:place], hop.moves + 1, hop.received_ms, circle), True)
+
+
+def is_settled(key: str, version: int, hop: Hop, released: Mapping[str, int]) -> bool:
+    """Whether a touchpoint has been around a circle of links that, for all that is known here, still is one."""
+    return (key, version) in hop.circle and not any(linked < released.get(name, 0) for name, linked in hop.circle)
+
+
+def encode_hop(hop: Hop) -> tuple[str, bytes]:
+    """The header of a record that makes a hop."""
+    return HOP_HEADER, _encode(hop)
+
+
+def read_hop(record: Record) -> Hop | None:
+    """The hop that a record of `touchpoints-rekeyed` makes; None where it says nothing that can be read."""
+    for name, value in record.headers:
+        if name == HOP_HEADER:
+            try:
+                return _decode_hop(value)
+            except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+                return None
+    return None
+
+
+def read_key(record: Record) -> str | None:
+    """The customer to whom a record was sent on, by its key; None where that is none."""
+    try:
+        key = (record.key or b"").decode()
+    except UnicodeDecodeError:
+        return None
+    kind, _, value = key.partition(":")
+    return key if kind in KINDS and is_clean_text(value) else None
+
+
+def encode_release(release: Release) -> tuple[tuple[str, bytes], bytes]:
+    """Header and value of the record of a release."""
+    value = _encode(release)
+    return (RELEASE_HEADER, value), value
+
+
+def read_releases(records: Sequence[Record]) -> list[tuple[str, Release]]:
+    """The releases among records, each with the key of whom it concerns."""
+    found = []
+    for record in records:
+        for name, value in record.headers:
+            if name == RELEASE_HEADER and (key := read_key(record)) is not None:
+                try:
+                    found.append((key, _decode_release(value)))
+                except msgspec.DecodeError:
+                    continue
+    return found
+
+
+def is_release(record: Record) -> bool:
+    """Whether a record is no touchpoint but a release."""
+    return any(name == RELEASE_HEADER for name, _ in record.headers)
+
+
+def encode_arrival(arrival: Arrival) -> bytes:
+    """The touchpoint of an arrival as it is sent on: as it came, but with personal identifiers hidden."""
+    touch, wire = arrival.touch, arrival.wire
+    occurred_ms = touch.occurred_ms if arrival.original_ms is None else arrival.original_ms
+    said = {
+        "event_id": touch.event_id,
+        "source": touch.source,
+        "type": touch.type,
+        "occurred_at": format_epoch_ms(occurred_ms),
+        "identifiers": wire.identifiers,
+        "order_id": touch.order_id,
+        "case_id": touch.case_id,
+        "store_id": touch.store_id,
+        "agent_id": touch.agent_id,
+        "channel": touch.channel,
+        "properties": wire.properties,
+        "sent_at": format_epoch_ms(arrival.sent_ms) if arrival.sent_ms else None,
+        "schema_version": wire.schema_version,
+    }
+    return _encode({name: value for name, value in said.items() if value is not None})

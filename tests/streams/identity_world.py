@@ -1,0 +1,209 @@
+"""Several partitions without their shell: topics in lists, workers that die anywhere, rows in memory."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.identifiers import KINDS, record_key, strongest
+from schemas.links import Link, encode_link
+from schemas.moments import format_epoch_ms
+from schemas.partitioning import partition_of
+from schemas.topics import IDENTITY_LINKS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
+from sinks import tables
+from sinks.memory import MemoryWriter
+from sinks.state_store import record_flush
+from sinks.tables import Table
+from streams.assignment import take_over
+from streams.decoding import Decoder, Door
+from streams.flushing import blocks
+from streams.history_reader import HistoryReader
+from streams.identity.choice import Limits
+from streams.outcome import Outcome
+from streams.partition import Partition
+from streams.policy import Policy
+from streams.rows import Rows
+
+GROUP = "journeys"
+TOPICS = (TOUCHPOINTS, TOUCHPOINTS_REKEYED, IDENTITY_LINKS)
+NOW_MS = 1_800_000_000_000
+DOOR = Door(oldest_ms=10**13, ahead_ms=10**13, skew_bound_ms=60_000, max_bytes=10**6)
+MOST_ROUNDS = 500
+
+
+@dataclass
+class Sent:
+    """A record of a topic."""
+
+    value: bytes | None
+    key: bytes = b""
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: int = NOW_MS
+    offset: int = 0
+
+
+class Told(NamedTuple):
+    """A touchpoint: which identifiers it carries, and what it is."""
+
+    identifiers: Mapping[str, str]
+    occurred_ms: int
+    event_id: str
+    type: str = "visit_started"
+    properties: Mapping[str, Any] = {}
+
+    @property
+    def key(self) -> str:
+        """The record key of its strongest identifier."""
+        return record_key(*strongest(self.identifiers))
+
+    def encoded(self) -> bytes:
+        """Its wire form. It reached the door when it happened."""
+        ordered = {kind: self.identifiers[kind] for kind in KINDS if kind in self.identifiers}
+        body = {"event_id": self.event_id, "source": "web", "type": self.type, "identifiers": ordered}
+        moment = format_epoch_ms(self.occurred_ms)
+        return msgspec.json.encode({**body, "occurred_at": moment, "properties": self.properties})
+
+
+class World:
+    """Workers of `partitions` partitions, each processing, flushing and dying by itself."""
+
+    def __init__(self, policy: Policy, partitions: int = 3, limits: Limits | None = None, hot: int = 50) -> None:
+        self.policy = replace(policy, limits=limits or policy.limits)
+        self.hot = hot
+        self.writer = MemoryWriter()
+        self.topics: defaultdict[tuple[str, int], list[Sent]] = defaultdict(list)
+        self.moved = 0
+        self.grow(partitions)
+
+    def grow(self, partitions: int) -> None:
+        """From now on there are so many partitions; records that are there stay where they are."""
+        self.count = partitions
+        self.workers: dict[int, Partition] = {}
+        for number in range(partitions):
+            self.start(number)
+
+    def start(self, number: int) -> None:
+        """A new worker takes a partition over and reads on from what was committed."""
+        worker = take_over(self.writer, GROUP, number, self.count, self.policy, f"worker-{number}", self.hot)
+        progress = [
+            row for row in self.writer.rows(tables.PARTITION_PROGRESS) if row["partition"] == number and row["flush"]
+        ]
+        if progress:
+            last = max(progress, key=lambda row: (row["epoch"], row["flush"]))
+            worker.positions.update(last["positions"])
+        self.workers[number] = worker
+
+    def send(self, topic: str, owner: str, sent: Sent) -> None:
+        """Append a record to the partition of whom it concerns."""
+        log = self.topics[topic, partition_of(owner.encode(), self.count)]
+        log.append(replace(sent, offset=len(log)))
+
+    def tell(self, told: Iterable[Told]) -> None:
+        """Touchpoints reach their topic."""
+        for each in told:
+            self.send(TOUCHPOINTS, each.key, Sent(each.encoded(), each.key.encode(), timestamp=each.occurred_ms))
+
+    def act(self, link: Link) -> None:
+        """A person's act."""
+        self.send(IDENTITY_LINKS, link.identifier, Sent(encode_link(link), link.record_key))
+
+    def process(self, number: int, topic: str, records: int) -> bool:
+        """Take the next chunk of a topic; returns whether there was one."""
+        worker = self.workers[number]
+        start = worker.positions.get(topic, 0)
+        chunk = self.topics[topic, number][start : start + records]
+        if not chunk:
+            return False
+        decoded = Decoder(DOOR, self.policy.plan.keeps).decode(topic, number, chunk, NOW_MS)
+        assert not decoded.refusals, decoded.refusals
+        outcome = worker.stitch(decoded)
+        worker.detect(outcome)
+        self._send(outcome)
+        return True
+
+    def _send(self, outcome: Outcome) -> None:
+        self.moved += outcome.identity["moved"] + outcome.identity["forwarded"] + outcome.identity["returned"]
+        for each in outcome.sendings:
+            self.send(each.topic, each.owner_key, Sent(each.value, each.key, each.headers))
+
+    def flush(self, number: int, tables_written: int = 100) -> None:
+        """One flush with its errands. With fewer tables than there are the worker is killed before the next one."""
+        worker = self.workers[number]
+        answers = HistoryReader(self.writer, self.policy.plan.keeps).answer(worker.identities.ask(10))
+        outcome = Outcome()
+        worker.identities.apply(answers, outcome)
+        self._send(outcome)
+        after = Outcome()
+        worker.detect(after)
+        self._send(after)
+        rows = Rows()
+        origin = worker.gather(rows, self.policy.plan.rules, 0)
+        filled = [(table, columns) for table, columns in blocks(rows) if columns and len(columns[0])]
+        for table, columns in filled[:tables_written]:
+            self.writer.insert(table, columns)
+        if tables_written < len(filled):
+            self.start(number)
+            return
+        progress = (number, origin.version >> 32, worker.flushes, worker.time_ms, dict(worker.positions))
+        record_flush(self.writer, GROUP, [progress], f"worker-{number}")
+
+    def settle(self) -> None:
+        """Go on until nothing is left to do. Fails when that takes suspiciously long."""
+        for _ in range(MOST_ROUNDS):
+            busy = False
+            for number in self.workers:
+                for topic in TOPICS:
+                    busy |= self.process(number, topic, 7)
+                worker = self.workers[number]
+                busy |= worker.is_unwritten or bool(worker.identities.errands) or bool(worker.identities.restored)
+                self.flush(number)
+            for worker in self.workers.values():
+                busy |= not busy and worker.time_ms < worker.ahead_ms
+                if not busy or worker.time_ms < worker.ahead_ms:
+                    worker.advance(worker.ahead_ms)
+            if not busy:
+                return
+        raise AssertionError("it goes on and on")
+
+    def live(self, rng: random.Random, steps: int, deaths: bool = True) -> None:
+        """So many steps in random order: chunks, flushes, deaths before and inside flushes."""
+        for _ in range(steps):
+            number = rng.randrange(self.count)
+            match rng.randrange(8):
+                case 0:
+                    self.flush(number)
+                case 1 if deaths:
+                    self.start(number)
+                case 2 if deaths:
+                    self.flush(number, rng.randrange(7))
+                case _:
+                    self.process(number, rng.choice(TOPICS), rng.randrange(1, 6))
+
+    def rows(self, table: Table) -> list[dict[str, Any]]:
+        """What a view of a table shows."""
+        return self.writer.latest(table)
+
+
+def members(world: World) -> set[tuple[str, str, tuple[str, ...]]]:
+    """Each journey that the tables show: customer, id, and the event ids between its ends."""
+    told = world.rows(tables.TOUCHPOINTS)
+    found = set()
+    for row in world.rows(tables.JOURNEYS):
+        mine = tuple(
+            sorted(
+                each["event_id"]
+                for each in told
+                if each["customer_id"] == row["customer_id"]
+                and row["started_at_ms"] <= each["occurred_at_ms"] <= row["ended_at_ms"]
+                and not each["late"]
+                and each["type"] != "customers_merged"
+            )
+        )
+        assert len(mine) == row["touchpoints"], (row, mine)
+        found.add((row["customer_id"], row["journey_id"], mine))
+    return found

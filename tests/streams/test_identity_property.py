@@ -1,0 +1,175 @@
+"""Who has what in the end is a function of what was told: not of order, repetition, chunks, deaths or partitions."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.links import Link, LinkRule
+from sinks import tables
+from streams.identity.choice import Limits
+from streams.touch import Touch
+from tests.streams.identity_oracle import Act, owners
+from tests.streams.identity_world import Told, World, members
+from tests.streams.oracle import HOUR_MS, expect
+from tests.streams.scenes import at, limits, policy
+
+pytestmark = pytest.mark.timeout(300)
+WINDOW_MS = 20 * HOUR_MS
+MOST = {"loyalty_id": 2, "phone": 2, "email": 1, "device_id": 2, "anonymous_id": 2}
+LIMITS = Limits(WINDOW_MS, MOST)
+NAMES = {"customer_id": "ABC", "email": "ef", "device_id": "d", "anonymous_id": "xyz"}
+
+
+@st.composite
+def worlds(draw: st.DrawFn, merges: bool = True) -> list[Told]:
+    """A few touchpoints of a few identifiers, now and then a merge record."""
+    told = []
+    for number in range(draw(st.integers(1, 12))):
+        kinds = draw(st.sets(st.sampled_from(sorted(NAMES)), min_size=1, max_size=3))
+        identifiers = {kind: _name(kind, draw(st.sampled_from(NAMES[kind]))) for kind in kinds}
+        occurred_ms = at(draw(st.integers(0, 60)))
+        if merges and draw(st.integers(0, 5)) == 0:
+            merged = {"merged_id": draw(st.sampled_from(NAMES["customer_id"])), "reason": "same person"}
+            told.append(
+                Told(
+                    {"customer_id": draw(st.sampled_from("ABC"))}, occurred_ms, f"e{number}", "customers_merged", merged
+                )
+            )
+        else:
+            told.append(Told(identifiers, occurred_ms, f"e{number}"))
+    return told
+
+
+def _name(kind: str, value: str) -> str:
+    return value if kind != "email" else f"hmac-sha256:k1:{ord(value):064x}"
+
+
+def expected(told: list[Told], now_ms: int, acts: Sequence[Act] = ()) -> set[tuple[object, ...]]:
+    """Customer, journey id and members, from the oracles."""
+    final = owners(told, WINDOW_MS, MOST, acts)
+    seen = [
+        (final[each.event_id], Touch(each.occurred_ms, "web", each.event_id, each.type, each.occurred_ms))
+        for each in told
+        if each.type != "customers_merged"
+    ]
+    found = expect(seen, limits(), (), now_ms)
+    return {_short(row) for row in found.journeys}
+
+
+def _short(row: tuple[Any, ...]) -> tuple[object, ...]:
+    return row[0], row[1], tuple(name.removeprefix("web/") for name in row[4])
+
+
+def run(told: list[Told], seed: int, steps: int, partitions: int, grown: int | None = None) -> World:
+    rng = random.Random(seed)
+    world = World(policy(1000), partitions, LIMITS, hot=rng.choice((0, 50)))
+    arrivals = told + [each for each in told if rng.randrange(4) == 0]
+    rng.shuffle(arrivals)
+    for each in arrivals:
+        world.tell([each])
+        world.live(rng, rng.randrange(steps))
+    if grown:
+        world.settle()
+        world.grow(grown)
+        late = [each for each in told if rng.randrange(3) == 0]
+        world.tell(late)
+    world.settle()
+    return world
+
+
+@given(told=worlds(), seed=st.integers(0, 10**6), partitions=st.integers(1, 3))
+@settings(max_examples=250, deadline=None)
+def test_every_touchpoint_ends_with_the_customer_that_the_oracle_names(
+    told: list[Told], seed: int, partitions: int
+) -> None:
+    world = run(told, seed, 6, partitions)
+    final = owners(told, WINDOW_MS, MOST)
+    have = {row["event_id"]: row["customer_id"] for row in world.rows(tables.TOUCHPOINTS)}
+    assert len(world.rows(tables.TOUCHPOINTS)) == len(told)
+    assert have == {event: _shown(key) for event, key in final.items()}
+    assert members(world) == expected(told, 10**15)
+
+
+def _shown(key: str) -> str:
+    return key.removeprefix("customer_id:")
+
+
+@given(
+    told=worlds(merges=False),
+    acts=st.lists(
+        st.tuples(
+            st.sampled_from(("anonymous_id:x", "anonymous_id:y", "device_id:d")),
+            st.sampled_from(("customer_id:A", "customer_id:B")),
+            st.sampled_from(("unlinked", "relinked")),
+        ),
+        max_size=4,
+    ),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=150, deadline=None)
+def test_what_a_person_undid_or_ordered_holds_whatever_is_seen_later(
+    told: list[Told], acts: list[tuple[str, str, LinkRule]], seed: int
+) -> None:
+    rng = random.Random(seed)
+    world = World(policy(1000), 2, LIMITS)
+    done: list[Act] = [(identifier, owner, rule, at(n)) for n, (identifier, owner, rule) in enumerate(acts)]
+    steps: list[Told | Act] = [*told, *done]
+    rng.shuffle(steps)
+    for step in steps:
+        if isinstance(step, Told):
+            world.tell([step])
+        else:
+            identifier, owner, rule, when = step
+            world.act(Link(identifier, owner, rule, when, "console", f"act-{when}", "dana"))
+        world.live(rng, rng.randrange(5))
+    world.settle()
+    final = owners(told, WINDOW_MS, MOST, done)
+    have = {row["event_id"]: row["customer_id"] for row in world.rows(tables.TOUCHPOINTS)}
+    assert have == {event: _shown(key) for event, key in final.items()}
+    assert members(world) == expected(told, 10**15, done)
+
+
+@given(told=worlds(), seed=st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_more_partitions_on_the_way_change_nothing(told: list[Told], seed: int) -> None:
+    world = run(told, seed, 4, 1, grown=3)
+    assert members(world) == expected(told, 10**15)
+
+
+@st.composite
+def hidden(draw: st.DrawFn) -> list[Told]:
+    """Sessions of two customers over days, each under an identifier of its own, with a login somewhere in it."""
+    told, moment = [], 0
+    for number in range(draw(st.integers(1, 8))):
+        moment += draw(st.sampled_from((1, 3, 9, 30)))
+        session, customer = {"anonymous_id": f"s{number}"}, draw(st.sampled_from("AB"))
+        count = draw(st.integers(2, 4))
+        login = draw(st.integers(1, count))
+        for place in range(count):
+            moment += draw(st.integers(0, 1))
+            told.append(Told(session, at(moment, place), f"e{number}-{place}"))
+            if place + 1 == login:
+                both = {**session, "customer_id": customer}
+                told.append(Told(both, at(moment, place), f"e{number}-{place}-login", "identified"))
+    return told
+
+
+@given(told=hidden(), seed=st.integers(0, 10**6), partitions=st.integers(1, 3))
+@settings(max_examples=150, deadline=None)
+def test_sessions_that_are_long_closed_join_the_journeys_of_their_customer(
+    told: list[Told], seed: int, partitions: int
+) -> None:
+    rng = random.Random(seed)
+    world = World(policy(2), partitions, LIMITS, hot=rng.choice((0, 50)))
+    for each in told:
+        world.tell([each])
+        world.live(rng, rng.randrange(12))
+    world.settle()
+    assert members(world) == expected(told, 10**15)
+    assert not [row for row in world.rows(tables.TOUCHPOINTS) if row["late"]]
