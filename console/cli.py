@@ -15,6 +15,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from console.commands import (
     alerts,
@@ -22,6 +23,8 @@ from console.commands import (
     demo,
     doctor,
     emit,
+    forget,
+    identity,
     migrate,
     reconcile,
     replay,
@@ -50,7 +53,10 @@ app = typer.Typer(
     epilog="First steps: [bold]journeys demo[/bold] shows everything with a simulated shop; "
     "[bold]journeys COMMAND --help[/bold] has examples.",
 )
-for module in (demo, up, status, doctor, worker, migrate, emit, replay, sql, alerts, dead_letters, rules, reconcile):
+for module in (
+    demo, up, status, doctor, worker, migrate, emit, replay, sql, alerts, identity, dead_letters, rules, reconcile,
+    forget,
+):  # fmt: skip
     module.register(app)
 
 
@@ -167,6 +173,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         return "stopped before the end", INTERRUPTED
     if isinstance(error, ValidationError):
         return describe_fault(error), 1
+    if isinstance(error, SettingsError):
+        return f'{error}: write it as JSON, such as {{"name": "value"}}', 1
     if isinstance(error, tomllib.TOMLDecodeError):
         return f"journeys.toml is no TOML: {error}", 1
     if isinstance(error, JourneysError):

@@ -70,7 +70,8 @@ def make_pseudonymiser(settings: Settings) -> Pseudonymiser | None:
     if settings.identifier_key is None:
         return None
     key = settings.identifier_key.get_secret_value().encode()
-    return Pseudonymiser(key, settings.identifier_key_id, settings.default_region)
+    previous = {name: each.get_secret_value().encode() for name, each in settings.identifier_previous_keys.items()}
+    return Pseudonymiser(key, settings.identifier_key_id, settings.default_region, tuple(previous.items()))
 
 
 def program() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,11 +57,17 @@ def show_value(value: Any) -> str:
         return "-"
     if isinstance(value, SecretStr):
         return MASK if value.get_secret_value() else "-"
+    if isinstance(value, dict):
+        return json.dumps({name: _mask(each) for name, each in value.items()}, ensure_ascii=False)
     if isinstance(value, timedelta):
         return format_duration(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def _mask(value: Any) -> Any:
+    return MASK if isinstance(value, SecretStr) else value
 
 
 def format_duration(duration: timedelta) -> str:

@@ -15,14 +15,24 @@ CREATE USER IF NOT EXISTS journeys_worker IDENTIFIED BY 'PASSWORD-OF-WORKER' SET
 GRANT SELECT, INSERT ON journeys.* TO journeys_worker;
 GRANT SELECT ON analytics.* TO journeys_worker;
 
--- `journeys_console` is whom `journeys alerts`, `dead-letters`, `status`, `doctor`, `reconcile` and `rules backtest` connect
--- as: it reads everything, and adds what people did.
+-- `journeys_console` is whom `journeys alerts`, `identity`, `dead-letters`, `status`, `doctor`, `reconcile` and `rules backtest`
+-- connect as: it reads everything, and adds what people did.
 CREATE USER IF NOT EXISTS journeys_console IDENTIFIED BY 'PASSWORD-OF-CONSOLE';
 GRANT SELECT ON journeys.* TO journeys_console;
 GRANT SELECT ON analytics.* TO journeys_console;
 GRANT INSERT ON journeys.alert_actions TO journeys_console;
 GRANT INSERT ON journeys.dead_letter_replays TO journeys_console;
 GRANT CREATE TEMPORARY TABLE ON *.* TO journeys_console;
+
+-- `journeys_eraser` is whom `journeys forget` connects as: it reads everything, and takes customers out of it.
+CREATE USER IF NOT EXISTS journeys_eraser IDENTIFIED BY 'PASSWORD-OF-ERASER';
+GRANT SELECT, ALTER DELETE, ALTER UPDATE, ALTER SETTINGS, SYSTEM CLEANUP ON journeys.* TO journeys_eraser;
+GRANT INSERT ON journeys.forgotten TO journeys_eraser;
+GRANT SELECT ON analytics.* TO journeys_eraser;
+GRANT SELECT ON system.parts TO journeys_eraser;
+GRANT SELECT ON system.detached_parts TO journeys_eraser;
+GRANT SELECT ON system.merge_tree_settings TO journeys_eraser;
+GRANT CREATE TEMPORARY TABLE ON *.* TO journeys_eraser;
 
 -- `analyst` reads the views of `analytics` within bounds and nothing else: no base table, no raw bytes, no state.
 CREATE SETTINGS PROFILE IF NOT EXISTS journeys_reader SETTINGS readonly = 2, max_execution_time = 60 MAX 60,

@@ -9,7 +9,7 @@ import pytest
 from console.cli import hoist_global_options
 from tests.console.running import COMMAND, environment, journeys, one_line, unread
 
-COMMANDS = ("up", "demo", "status", "worker", "migrate", "emit", "replay", "sql", "doctor")
+COMMANDS = ("up", "demo", "status", "worker", "migrate", "emit", "replay", "sql", "doctor", "forget")
 NEED_SERVERS = (("status",), ("worker",), ("migrate",), ("emit",), ("sql", "SELECT 1"))
 
 
@@ -46,6 +46,12 @@ def test_without_servers_a_command_says_how_to_start_them(arguments: tuple[str, 
         (("up", "--kafka", "other"), 2, "'other' is not one of"),
         (("up", "--brokers", "3"), 1, "several need --kafka apache"),
         (("demo", "--kafka", "apache", "--brokers", "2"), 1, "one broker or three"),
+        (("forget",), 2, "Missing argument"),
+        (("forget", "dana@example.com"), 1, "write email:dana@example.com"),
+        (("forget", "email:dana@example.com"), 1, "JOURNEYS_IDENTIFIER_KEY"),
+        (("forget", "C-1", "--wait", "soon"), 1, "--wait: 'soon' is no duration"),
+        (("forget", "C-1", "--receipt", "absent/receipt.json"), 1, "there is no such directory"),
+        (("forget", "C-1", "--receipt", "."), 1, "a receipt is written to a new file"),
         (("migrate", "--plan", "--status"), 1, "give one of --plan and --status"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else None,
@@ -54,6 +60,12 @@ def test_misuse_is_one_line(arguments: tuple[str, ...], code: int, told: str, tm
     done = journeys(*arguments, cwd=tmp_path)
     assert done.returncode == code
     assert told in one_line(done.stderr) and done.stdout == ""
+
+
+def test_a_setting_that_is_no_json_is_one_line_without_its_value(tmp_path: Path) -> None:
+    keys = {"JOURNEYS_IDENTIFIER_PREVIOUS_KEYS": '{"k0": "hunter2"'}
+    line = one_line(journeys("status", cwd=tmp_path, changed=keys).stderr)
+    assert "identifier_previous_keys" in line and "write it as JSON" in line and "hunter2" not in line
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])

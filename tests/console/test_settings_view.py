@@ -40,6 +40,12 @@ def test_each_setting_says_where_it_came_from_and_no_secret_is_shown(monkeypatch
     assert len(views) == len(Settings.model_fields) and "hunter2" not in str(views)
 
 
+def test_keys_of_before_are_shown_by_name_and_masked() -> None:
+    keys = {"k0": "hunter2", "k9": "hunter3"}
+    shown = {view.name: view.value for view in view_settings(make(identifier_previous_keys=keys), {}, {})}
+    assert shown["identifier_previous_keys"] == f'{{"k0": "{MASK}", "k9": "{MASK}"}}'
+
+
 @given(
     st.timedeltas(timedelta(milliseconds=1), timedelta(days=900)).map(lambda each: each - each % timedelta(0, 0, 1000))
 )
@@ -52,6 +58,9 @@ def test_durations_are_written_as_they_are_read(duration: timedelta) -> None:
     [
         ({"partitions": 0}, "JOURNEYS_PARTITIONS=0: input should be greater than or equal to 1"),
         ({"journey_gap": "soon"}, "JOURNEYS_JOURNEY_GAP=soon: "),
+        ({"identifier_previous_keys": {"K 0": "hunter2"}}, "settings: identifier_previous_keys: 'K 0' is no name"),
+        ({"identifier_previous_keys": {"k1": "hunter2"}}, "settings: identifier_previous_keys: 'k1' is the name of"),
+        ({"identifier_previous_keys": {"k0": ""}}, "settings: identifier_previous_keys: the key 'k0' is empty"),
         ({"journey_max_gap": "1s"}, "settings: journey_max_gap must not be shorter than journey_gap"),
     ],
 )
@@ -59,10 +68,16 @@ def test_a_bad_setting_is_one_line_that_names_it(given_settings: dict[str, objec
     with pytest.raises(ValidationError) as refused:
         make(**given_settings)
     line = describe_fault(refused.value)
-    assert line.startswith(told) and "\n" not in line
+    assert line.startswith(told) and "\n" not in line and "hunter2" not in line
 
 
 def test_a_bad_secret_is_not_quoted() -> None:
     with pytest.raises(ValidationError) as refused:
         make(identifier_key=["hunter2"])
     assert "hunter2" not in describe_fault(refused.value)
+
+
+def test_no_error_about_settings_quotes_a_secret() -> None:
+    with pytest.raises(ValidationError) as refused:
+        make(identifier_key="hunter2", journey_max_gap="1s")
+    assert "hunter2" not in str(refused.value)

@@ -21,7 +21,7 @@ from tests.integration.harness import ROOT
 from tests.integration.tls_proxy import TlsProxy
 
 USERS_FILE = ROOT / "deploy" / "clickhouse" / "users.sql"
-ROLES = ("admin", "worker", "console", "analyst")
+ROLES = ("admin", "worker", "console", "eraser", "analyst")
 PASSWORD = "only-for-{user}"
 
 

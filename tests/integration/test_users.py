@@ -56,6 +56,10 @@ FORBIDDEN = {
         "INSERT INTO journeys.touchpoints (customer_id) SELECT 'C'", "DROP TABLE journeys.touchpoints",
         "INSERT INTO journeys.customer_state (customer_key) SELECT 'C'", "ALTER TABLE journeys.alerts DELETE WHERE 1",
     ),
+    "eraser": (
+        "INSERT INTO journeys.touchpoints (customer_id) SELECT 'C'", "DROP TABLE journeys.touchpoints",
+        "TRUNCATE TABLE journeys.journeys", "ALTER TABLE journeys.alerts ADD COLUMN more UInt8", "CREATE USER more",
+    ),
     "analyst": (
         "SELECT count() FROM journeys.touchpoints", "SELECT count() FROM journeys.customer_state",
         "INSERT INTO journeys.alert_actions (action_id) SELECT 'A'", "DROP VIEW analytics.journeys",
@@ -92,6 +96,11 @@ def test_each_user_does_its_work_over_tls_and_nothing_else(tmp_path: Path) -> No
             run("console", "alerts", "list")
             run("console", "rules", "backtest")
             run("analyst", "sql", "SELECT count() FROM analytics.journeys")
+            # Whether the worker has obeyed in time is not the question here.
+            order = ("forget", "C-0", "--yes", "--wait", "1s", "--json")
+            erased = json.loads(journeys(*order, cwd=tmp_path, changed=changed(secured, stack.kafka, "eraser")).stdout)
+            assert erased["found"] > 0 and erased["left"].keys() <= {"topic identity-links"}, erased
+            assert [each for each in erased["beyond"] if each["name"].startswith("replaced files")] == []
             assert worker.exit_code is None
         finally:
             worker.kill()

@@ -98,6 +98,16 @@ def test_the_pseudonym_of_a_known_input_never_changes() -> None:
     )
 
 
+def test_a_value_has_a_pseudonym_under_each_key_that_was_ever_in_use() -> None:
+    rotated = Pseudonymiser(b"key", "k3", "IL", (("k2", b"before"), ("k1", HIDER.key)))
+    found = rotated.hide_all_keys("email", " Dana@Shop.example")
+    assert [each.split(":")[1] for each in found] == ["k3", "k2", "k1"]
+    assert found[0] == rotated.hide("email", "dana@shop.example")
+    assert found[2] == HIDER.hide("email", "dana@shop.example")
+    assert rotated.hide_all_keys("email", found[2]) == (found[2],)
+    assert "before" not in repr(rotated)
+
+
 def test_only_personal_kinds_are_hidden_and_the_key_is_never_shown() -> None:
     hidden = HIDER.hide_all({"customer_id": "C-1", "phone": "050-1234567"})
     assert hidden["customer_id"] == "C-1" and is_pseudonym(hidden["phone"])

@@ -1,0 +1,177 @@
+"""All identifiers of one customer: whatever is linked to what was asked for, but for what others share."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from schemas.identifiers import KINDS, customer_key, customer_name
+from schemas.links import HUMAN_RULES, strength
+from sinks.writer import Beside, ClickHouseWriter
+
+WANTED = Beside("wanted", (("text", "String"),))
+OWNERS_SQL = """SELECT identifier, owner, status FROM journeys.identity_owners FINAL
+WHERE identifier IN (SELECT text FROM wanted) OR owner IN (SELECT text FROM wanted)"""
+LINKS_SQL = """SELECT identifier, owner, rule, toUnixTimestamp64Milli(occurred_at) FROM journeys.identity_links FINAL
+WHERE identifier IN (SELECT text FROM wanted) OR owner IN (SELECT text FROM wanted)"""
+CARRIED = "arrayConcat(arrayMap((k, v) -> concat(k, ':', v), mapKeys(identifiers), mapValues(identifiers)), via)"
+CARRIED_SQL = f"""SELECT DISTINCT arrayJoin({CARRIED}) FROM journeys.touchpoints FINAL
+WHERE customer_id IN (SELECT text FROM wanted)"""
+CARRIERS_SQL = f"""SELECT key, groupUniqArray(100)(customer_id) FROM
+(SELECT customer_id, arrayJoin({CARRIED}) AS key FROM journeys.touchpoints FINAL)
+WHERE key IN (SELECT text FROM wanted) GROUP BY key"""
+
+
+class Owner(NamedTuple):
+    """To whom an identifier was decided to belong; `status` as in journeys.identity_owners."""
+
+    owner: str
+    status: str
+
+
+class Tie(NamedTuple):
+    """A piece of evidence that an identifier belongs to an owner, or by `unlinked` that it does not."""
+
+    identifier: str
+    owner: str
+    rule: str
+    occurred_ms: int
+
+
+@dataclass
+class Known:
+    """What is stored of some identifiers: decisions, evidence, and which customers' touchpoints carry each."""
+
+    owners: dict[str, Owner] = field(default_factory=dict)
+    ties: set[Tie] = field(default_factory=set)
+    carriers: dict[str, set[str]] = field(default_factory=dict)
+
+    def identifiers(self) -> set[str]:
+        """All that is spoken of."""
+        tied = {key for tie in self.ties for key in (tie.identifier, tie.owner)}
+        decided = {key for identifier, owner in self.owners.items() for key in (identifier, owner.owner) if key}
+        return tied | decided | self.carriers.keys()
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """The customer's `keys`, what was asked for first; `shared` are others' too, with why; `cut` are the
+    pairs (shared identifier, key) that tie one to the customer."""
+
+    keys: tuple[str, ...]
+    shared: Mapping[str, str] = field(default_factory=dict)
+    cut: tuple[tuple[str, str], ...] = ()
+
+
+def close(asked: Sequence[str], known: Known) -> Aliases:
+    """Everything that belongs to the same customer as what was asked for, as far as `known` tells.
+
+    What is in conflict, flagged or unlinked, or has owners or touchpoints besides this customer's, is shared: it is not
+    the customer's alone, so nothing is reached through it.
+    """
+    keys = dict.fromkeys(asked)
+    owners_of = _owners_by_evidence(known.ties)
+    while grown := [each for each in _next(keys, known, owners_of) if each not in keys]:
+        keys.update(dict.fromkeys(grown))
+    others = sorted(known.identifiers() - keys.keys())
+    shared = {each: why for each in others if (why := _why_shared(each, keys, known, owners_of))}
+    cut = {
+        (each, owner)
+        for each in shared
+        for owner in (*owners_of.get(each, ()), known.owners.get(each, Owner("", "")).owner)
+        if owner in keys
+    }
+    weaker = sorted(keys.keys() - set(asked), key=lambda key: (strength(key), key))
+    return Aliases((*dict.fromkeys(asked), *weaker), shared, tuple(sorted(cut)))
+
+
+def _next(keys: Mapping[str, None], known: Known, owners_of: Mapping[str, set[str]]) -> Iterator[str]:
+    """What one step from the keys leads to."""
+    for identifier, (owner, status) in known.owners.items():
+        if status == "linked" and owner:
+            if identifier in keys:
+                yield owner
+            if owner in keys:
+                yield identifier
+    for identifier, owners in owners_of.items():
+        if identifier in known.owners:
+            continue
+        if identifier in keys and len({_root(owner, known) for owner in owners}) == 1:
+            yield from owners
+        if owners and owners <= keys.keys():
+            yield identifier
+    for identifier, carriers in known.carriers.items():
+        outside = (carriers | owners_of.get(identifier, set())) - keys.keys()
+        if carriers and not outside and identifier not in known.owners:
+            yield identifier
+
+
+def _root(key: str, known: Known) -> str:
+    """To whom a key comes in the end by what was decided."""
+    seen = {key}
+    while (step := known.owners.get(key)) is not None and step.status == "linked" and step.owner not in seen:
+        key = step.owner
+        seen.add(key)
+    return key
+
+
+def _owners_by_evidence(ties: Iterable[Tie]) -> dict[str, set[str]]:
+    """Owners of each identifier, without those from whom a person has unlinked it."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    said: dict[tuple[str, str], str] = {}
+    for tie in sorted(ties, key=lambda tie: tie.occurred_ms):
+        found[tie.identifier].add(tie.owner)
+        if tie.rule in HUMAN_RULES:
+            said[tie.identifier, tie.owner] = tie.rule
+    for (identifier, owner), rule in said.items():
+        if rule == "unlinked":
+            found[identifier].discard(owner)
+    return dict(found)
+
+
+def _why_shared(identifier: str, keys: Mapping[str, None], known: Known, owners_of: Mapping[str, set[str]]) -> str:
+    """Why an identifier that touches the customer is not the customer's alone; empty if it does not touch them."""
+    owner = known.owners.get(identifier, Owner("", ""))
+    tied = {tie.owner for tie in known.ties if tie.identifier == identifier} | {owner.owner}
+    carriers = known.carriers.get(identifier, set())
+    if not (tied | carriers) & keys.keys():
+        return ""
+    if owner.status and owner.status != "linked":
+        return owner.status
+    if owner.owner or owners_of.get(identifier, set()) - keys.keys():
+        return "it belongs to another customer as well"
+    return "touchpoints of other customers carry it" if carriers - keys.keys() else "a person unlinked it"
+
+
+def find_aliases(clickhouse: ClickHouseWriter, asked: Sequence[str]) -> Aliases:
+    """Read what is stored around these record keys, and on from what that leads to. Raises as `Writer.query` does."""
+    known, keys = Known(), tuple(asked)
+    while True:
+        _read_around(clickhouse, keys, known)
+        aliases = close(asked, known)
+        if set(aliases.keys) == set(keys):
+            return aliases
+        keys = aliases.keys
+
+
+def _read_around(clickhouse: ClickHouseWriter, keys: Sequence[str], known: Known) -> None:
+    names = {*keys, *map(customer_name, keys)}
+    carried = {key for (key,) in _ask(clickhouse, CARRIED_SQL, names) if key.partition(":")[0] in KINDS}
+    near = {*keys, *carried}
+    # The second look is for what others say of identifiers that the first has brought.
+    for _ in range(2):
+        known.owners.update({row[0]: Owner(*row[1:]) for row in _ask(clickhouse, OWNERS_SQL, near)})
+        known.ties.update(Tie(*row) for row in _ask(clickhouse, LINKS_SQL, near))
+        near |= {tie.identifier for tie in known.ties if tie.owner in names}
+        near |= {tie.owner for tie in known.ties if tie.identifier in names}
+        near |= {identifier for identifier, owner in known.owners.items() if owner.owner in names}
+    carriers = _ask(clickhouse, CARRIERS_SQL, carried)
+    known.carriers.update({key: {customer_key(name) for name in found} for key, found in carriers})
+
+
+def _ask(clickhouse: ClickHouseWriter, sql: str, texts: Iterable[str]) -> list[tuple[Any, ...]]:
+    # Values go beside the query and never in its text, which servers keep in their logs.
+    rows = [{"text": each} for each in sorted(texts)]
+    return clickhouse.query_beside(sql, {}, WANTED, rows) if rows else []

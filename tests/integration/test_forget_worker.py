@@ -1,0 +1,74 @@
+"""What workers do of an erased customer: let go of what is open, and drop what comes later, also after a restart."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from schemas.identifiers import record_key, strongest
+from tests.console.running import journeys
+from tests.integration.canary import ANONYMOUS, CUSTOMER, DEVICE, EMAIL, EMAIL_NEW, OTHER, SECRETS
+from tests.integration.conftest import StartPlatform
+from tests.integration.expectations import touchpoint
+from tests.integration.harness import Feed, Platform, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+def seen(event_id: str, **identifiers: str) -> Feed:
+    """A touchpoint of five minutes ago under these identifiers."""
+    at_ms = time.time_ns() // 1_000_000 - 300_000
+    made = touchpoint("", event_id, at_ms, "queue_joined", source="store", store_id="S-1", identifiers=identifiers,
+                      properties={"queue": "tills"})  # fmt: skip
+    return Feed(record_key(*strongest(identifiers)).encode(), made.value)
+
+
+def forget(platform: Platform, *arguments: str) -> dict[str, Any]:
+    where = platform.directory
+    done = journeys("--data-dir", str(where), "forget", *arguments, "--json", cwd=where.parent, changed=SECRETS)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def linked(platform: Platform) -> int:
+    return len(platform.query("SELECT identifier FROM journeys.identity_owners FINAL WHERE status = 'linked'"))
+
+
+def test_workers_let_go_of_an_erased_customer_and_drop_what_comes_later(start_platform: StartPlatform) -> None:
+    platform = start_platform()
+    worker = platform.start_worker()
+    platform.wait_assigned(worker)
+    whole = {"customer_id": CUSTOMER, "email": EMAIL_NEW, "device_id": DEVICE, "anonymous_id": ANONYMOUS}
+    lived = [seen("e1", anonymous_id=ANONYMOUS), seen("e2", **whole), seen("e3", customer_id=OTHER)]
+    platform.send(lived)
+    wait_until(lambda: linked(platform) == 3, "the links")
+    platform.wait_idle()
+
+    receipt = forget(platform, f"email:{EMAIL}", "--yes", "--wait", "30s")
+    assert receipt["clean"] and "have confirmed" in receipt["workers"]
+    assert len(receipt["erased"]) == 1 + len(whole), "with the e-mail under both keys"
+
+    again = [
+        *lived,
+        seen("e4", **whole),
+        seen("e5", email=EMAIL_NEW),
+        seen("e6", anonymous_id=ANONYMOUS),
+        seen("e7", customer_id=OTHER, device_id=DEVICE),
+    ]
+    for _ in range(2):
+        platform.send(again)
+        platform.wait_idle()
+        wait_until(lambda: ("store", "e7") in platform.members(), "the other customer's")
+        platform.restart(worker)
+        worker = platform.workers[-1]
+    platform.wait_idle()
+    assert {customer for customer, _ in platform.members().values()} == {OTHER}
+    assert platform.members().keys() == {("store", "e3"), ("store", "e7")}
+    assert platform.query("SELECT identifiers FROM analytics.touchpoints WHERE event_id = 'e7'") == [
+        ({"customer_id": OTHER},)
+    ]
+    assert platform.dead_letter_reasons() == {}
+    assert forget(platform, f"email:{EMAIL}", "--dry-run")["found"] == 0
