@@ -39,3 +39,16 @@ IDENTITY_OWNERS = Table(
     hidden=frozenset({"linked_at_ms", "first_seen_at_ms", "decided_at_ms"}),
 )
 """`owner` is empty while an identifier belongs to nobody; `first_seen_at_ms` is 0 where nothing came under it alone."""
+
+JOURNEY_REDIRECTS = Table(
+    "journeys.journey_redirects",
+    wire=(
+        ("journey_id", "String"),
+        ("customer_id", "String"),
+        ("occurred_at_ms", "Int64"),
+        ("source", "String"),
+        ("event_id", "String"),
+    ),
+    derived=(moment_of("occurred_at"), INGESTED),
+    hidden=frozenset({"occurred_at_ms"}),
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from schemas.catalogue import BY_NAME, SOURCES, STAGES, UNKNOWN_STAGE
 from sinks.identity_tables import IDENTITY_LINKS as IDENTITY_LINKS
 from sinks.identity_tables import IDENTITY_OWNERS as IDENTITY_OWNERS
+from sinks.identity_tables import JOURNEY_REDIRECTS as JOURNEY_REDIRECTS
 from sinks.letter_tables import DEAD_LETTER_REPLAYS as DEAD_LETTER_REPLAYS
 from sinks.letter_tables import DEAD_LETTERS as DEAD_LETTERS
 from sinks.table import INGESTED, list_of, moment_of, parts_of
@@ -337,6 +338,7 @@ TABLES = (
     DEAD_LETTER_REPLAYS,
     IDENTITY_LINKS,
     IDENTITY_OWNERS,
+    JOURNEY_REDIRECTS,
     CUSTOMER_STATE,
     PARTITION_PROGRESS,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from itertools import groupby
 
@@ -32,7 +32,6 @@ class Errands:
         self, partitions: Mapping[int, Partition], attempt: Callable[[Callable[[], Answers]], Answers]
     ) -> dict[Partition, Answers]:
         """What each partition can be answered now, read without holding anything up. Raises Terminal."""
-        self._metrics.identity_errands.set(sum(each.identities.errands for each in partitions.values()))
         asked = {each: each.identities.ask(self._most_moves) for each in partitions.values()}
         try:
             return {partition: await self._read(partition, asks, attempt) for partition, asks in asked.items() if asks}
@@ -46,6 +45,10 @@ class Errands:
         reader = HistoryReader(self._writer, partition.policy.plan.keeps)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reading, attempt, lambda: reader.answer(asks))
+
+    def count(self, partitions: Iterable[Partition]) -> None:
+        """Tell the metrics how many errands are left."""
+        self._metrics.identity_errands.set(sum(each.identities.errands for each in partitions))
 
     async def send(self, partitions: int, outcome: Outcome) -> None:
         """Hand over the records of an outcome, each topic's in their order, and count what was done."""

@@ -129,6 +129,7 @@ def blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
         (tables.FACTS, _transposed(rows.facts)),
         (tables.IDENTITY_LINKS, _transposed(rows.identity_links)),
         (tables.IDENTITY_OWNERS, _transposed(rows.identity_owners)),
+        (tables.JOURNEY_REDIRECTS, _transposed(rows.redirects)),
         (tables.CUSTOMER_STATE, _transposed(rows.states)),
     ]
 

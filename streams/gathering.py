@@ -16,6 +16,7 @@ from streams.rows import (
     retracted_promise_row,
 )
 from streams.states import NOTHING_PACKED, SEGMENT_TOUCHES, PromiseState, pack_head, pack_touches
+from streams.stitching import find_firsts
 
 
 class Cold(msgspec.Struct, gc=False):
@@ -70,6 +71,7 @@ def _gather_journeys(customer: Customer, origin: Origin, rows: Rows) -> None:
         # A journey that is not dirty is written, so what is too many is gone.
         current = {journey.journey_id(customer.key) for journey in journeys}
         gone = sorted(written - current)
+        rows.redirects.extend(find_firsts(customer.key, customer.name, customer.log, gone))
         rows.journeys.extend(retracted_journey_row(customer.name, journey_id, origin) for journey_id in gone)
         customer.journey_ids = current
 
@@ -118,4 +120,5 @@ def gather_identity(desk: IdentityDesk, decided_ms: int, rows: Rows) -> None:
         rows.identity_owners.append(
             (each.identifier, owner, status, owners, *decider, each.first_ms, decided_ms, each.version)
         )
-    desk.links, desk.decisions = [], {}
+    rows.redirects.extend(desk.redirects)
+    desk.links, desk.decisions, desk.redirects = [], {}, []

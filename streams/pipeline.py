@@ -266,6 +266,7 @@ class Pipeline:
             self._metrics.steps.labels("insert").inc(time.perf_counter() - began)
             if tenure == self.tenure:
                 self._writing_rows = 0
+                self._errands.count(self._partitions.values())
                 await cast(ChunkConsumer, self._app.consumer).commit_positions(flush.positions)
             observe_flush(self._metrics, flush, time.perf_counter() - began, read_clock_ms())
             self._metrics.open_customers.set(sum(p.open_customers for p in self._partitions.values()))

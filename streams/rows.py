@@ -120,6 +120,7 @@ class Rows:
     facts: list[tuple[Any, ...]] = field(default_factory=list)
     identity_links: list[tuple[Any, ...]] = field(default_factory=list)
     identity_owners: list[tuple[Any, ...]] = field(default_factory=list)
+    redirects: list[tuple[Any, ...]] = field(default_factory=list)
     states: list[tuple[Any, ...]] = field(default_factory=list)
 
 

@@ -7,7 +7,7 @@ owed, or more than `max_gap` regardless. "Owed" means neither fulfilled nor with
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.promises import FOREVER_MS, Promise, PromiseBook
@@ -183,3 +183,18 @@ class Stitcher:
             self._made_in[id(promise)] = journey
         else:
             self._made_in[id(promise)].is_dirty = True
+
+
+def find_firsts(
+    key: str, name: str, touches: Iterable[Touch], gone: Iterable[str]
+) -> list[tuple[str, str, int, str, str]]:
+    """Rows (id, customer, when, source, event id) of those journeys that began with one of these touches."""
+    left, found = set(gone), []
+    for touch in touches:
+        if not left:
+            break
+        journey_id = derive_id(key, touch.source, touch.event_id)
+        if journey_id in left:
+            left.discard(journey_id)
+            found.append((journey_id, name, touch.occurred_ms, touch.source, touch.event_id))
+    return found

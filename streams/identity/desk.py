@@ -7,7 +7,7 @@ there. A customer's state says what errands it has, so none is lost with a worke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from schemas.catalogue import UNSTITCHED
@@ -24,6 +24,7 @@ from streams.identity.state import IdentityState
 from streams.outcome import Outcome
 from streams.policy import Policy
 from streams.records import Arrival, DecodedChunk, Release
+from streams.stitching import find_firsts
 from streams.touch import Touch
 
 MOST_EVIDENCE_ASKED = 20_000
@@ -86,6 +87,7 @@ class IdentityDesk:
         self._belated: dict[str, dict[str, int]] = {}
         self.restored: list[str] = []
         self.links: list[Link] = []
+        self.redirects: list[tuple[str, str, int, str, str]] = []
         self.decisions: dict[str, Decided] = {}
 
     # Touchpoints as they come
@@ -328,7 +330,7 @@ class IdentityDesk:
             assert way is not None, "it came through a link that was undone"
             outcome.sendings.append(forward(way, arrival))
             outcome.identity["returned"] += 1
-            self._shelf.retract(customer, arrival, history.late[place])
+        self._take_away(customer, history, gone)
         state.is_partial = key in self._partial
         self._replace(customer, touches_of(history, gone), belated, history, "unlinked" if gone else "late_data")
 
@@ -351,10 +353,16 @@ class IdentityDesk:
                 continue
             outcome.sendings.append(forward(way, arrival))
             outcome.identity["moved"] += 1
-            self._shelf.retract(customer, arrival, history.late[place])
         state.is_settled = bool(staying and state.owner)
         gone = set(range(len(history.arrivals))) - staying
+        self._take_away(customer, history, gone)
         self._replace(customer, touches_of(history, gone), belated, history, "merged")
+
+    def _take_away(self, customer: Customer, history: History, gone: Iterable[int]) -> None:
+        for place in gone:
+            self._shelf.retract(customer, history.arrivals[place], history.late[place])
+        touches = [history.arrivals[place].touch for place in gone]
+        self.redirects += find_firsts(customer.key, customer.name, touches, history.journey_ids)
 
     def _finish(self, errands: dict[str, int], key: str, history: History) -> set[str]:
         """Strike an errand off, unless there is more of it; returns what was taken after the history was read."""

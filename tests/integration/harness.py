@@ -29,7 +29,7 @@ from deploy.services import clickhouse_client_options
 from producers.topics import create_topics
 from schemas.partitioning import partition_of
 from schemas.settings import Settings
-from schemas.topics import TOUCHPOINTS, TOUCHPOINTS_REKEYED
+from schemas.topics import IDENTITY_LINKS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from sinks.migrate import migrate
 from sinks.writer import ClickHouseWriter
 from streams.worker_note import note_path
@@ -37,6 +37,7 @@ from streams.worker_note import note_path
 GROUP = "journeys"
 ROOT = Path(__file__).parents[2]
 LOG_LINES = 60
+QUIET_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -268,9 +269,9 @@ class Platform:
             consumer.commit(offsets)
 
     def lag(self) -> int:
-        """Records not committed: against what this test sent, and what the broker says of the workers' own topic."""
+        """Records not committed: against what this test sent, and what the broker says of the workers' own topics."""
         committed = self.committed()
-        ends = {**self.broker_ends(TOUCHPOINTS_REKEYED), **self.ends}
+        ends = {**self.broker_ends(TOUCHPOINTS_REKEYED), **self.broker_ends(IDENTITY_LINKS), **self.ends}
         return sum(max(0, end - committed.get(place, 0)) for place, end in ends.items())
 
     def broker_ends(self, topic: str) -> dict[tuple[str, int], int]:
@@ -285,12 +286,25 @@ class Platform:
         return next(int(each["leader_id"]) for each in described["partitions"] if each["partition_index"] == partition)
 
     def wait_idle(self, seconds: float = 60.0) -> float:
-        """Wait until everything sent is committed and a worker is alive; returns seconds."""
+        """Wait until everything sent is committed, nothing is left of it, and a worker is alive; returns seconds."""
         return wait_until(self._is_idle, "lag 0", seconds, every=0.2)
 
     def _is_idle(self) -> bool:
         assert self.alive(), "no worker is alive"
-        return self.lag() == 0
+        if self._errands() or self.lag():
+            return False
+        if not any(self.broker_ends(IDENTITY_LINKS).values()):
+            return True
+        # What workers send to each other may be further than the broker says: it must stay quiet for a while.
+        ends = self._own_ends()
+        time.sleep(QUIET_SECONDS)
+        return not self._errands() and not self.lag() and self._own_ends() == ends
+
+    def _errands(self) -> float:
+        return sum(worker.metrics().total("identity_errands") for worker in self.alive())
+
+    def _own_ends(self) -> list[dict[tuple[str, int], int]]:
+        return [self.broker_ends(topic) for topic in (TOUCHPOINTS_REKEYED, IDENTITY_LINKS)]
 
     def wait_assigned(self, *workers: WorkerProcess) -> None:
         """Wait until these workers own all partitions among them."""
