@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import accuracy, latency, memory, restore, rules, throughput
+from benchmarks import accuracy, identity, latency, memory, restore, rules, throughput
 from benchmarks.figures import Figure, describe_run, keep_run
 from benchmarks.ground import BenchmarkFailed, Report, show_progress
 from schemas.errors import JourneysError
@@ -30,6 +30,7 @@ class Name(StrEnum):
     """The benchmarks, in the order in which they run."""
 
     THROUGHPUT = "throughput"
+    IDENTITY = "identity"
     RESTORE = "restore"
     MEMORY = "memory"
     LATENCY = "latency"
@@ -40,6 +41,7 @@ class Name(StrEnum):
 
 BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
     Name.THROUGHPUT: throughput.measure,
+    Name.IDENTITY: identity.measure,
     Name.RESTORE: restore.measure,
     Name.MEMORY: memory.measure,
     Name.LATENCY: latency.measure,

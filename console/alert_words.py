@@ -124,6 +124,7 @@ VALUES: Mapping[Language, Mapping[str, str]] = {
         "corrected": "תיקון",
         "rule_changed": "הכלל השתנה",
         "merged": "איחוד",
+        "unlinked": "ביטול קישור",
         "times": "פעמים",
         "contacts": "פניות",
         "transfers": "העברות",

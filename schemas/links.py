@@ -18,6 +18,8 @@ LinkRule = Literal["seen_together", "merged", "unlinked", "relinked"]
 `relinked`: a person undid the link, or ordered it whatever else is known."""
 HUMAN_RULES: frozenset[LinkRule] = frozenset({"unlinked", "relinked"})
 
+MOST_OWNERS_KEPT = 64
+"""Owners whose evidence is kept for one window: no limit may be higher."""
 KEY_SEPARATOR = "\x1f"
 ERASED = "the customer was erased"
 """Reason of an `unlinked` that is part of an erasure: nothing of the link is kept, not even that it was undone."""

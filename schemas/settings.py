@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from schemas.durations import Duration
 from schemas.identifiers import KINDS
+from schemas.links import MOST_OWNERS_KEPT
 
 MOST_PROCESSES = 64
 KEY_ID = re.compile("^[a-z0-9]{1,16}$")
@@ -168,8 +169,8 @@ class Settings(BaseSettings):
         for kind, most in limits.items():
             if kind not in KINDS[1:]:
                 raise ValueError(f"{kind!r} is none of {', '.join(KINDS[1:])}")
-            if most < 1:
-                raise ValueError(f"{kind}: at least 1")
+            if not 1 <= most <= MOST_OWNERS_KEPT:
+                raise ValueError(f"{kind}: 1 to {MOST_OWNERS_KEPT}")
         return limits
 
     @model_validator(mode="after")

@@ -8,6 +8,14 @@ ORDER BY identifier, rule IN ('unlinked', 'relinked') DESC, occurred_at, source,
 LIMIT 1000 BY identifier"""
 """Rows (identifier, owner, rule, epoch ms, source, event id): what people did, then what was seen first."""
 
+DECIDED = """SELECT identifier, owner, status, _version FROM journeys.identity_owners FINAL
+WHERE identifier IN %(identifiers)s"""
+"""Rows (identifier, owner, status, version): what was decided last."""
+
+SIZES = """SELECT customer_id, count() FROM journeys.touchpoints
+WHERE customer_id IN %(customers)s GROUP BY customer_id"""
+"""Rows (customer, touchpoints or more: all versions count)."""
+
 MERGED = """SELECT DISTINCT identifier FROM journeys.identity_links WHERE startsWith(identifier, 'customer_id:')"""
 """Rows (record key): customers of whom anything was said, which is that they were merged into others."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sinks import identity_queries as queries
-from sinks.tables import ALERTS, IDENTITY_LINKS, JOURNEYS, PROMISES, TOUCHPOINTS, Table
+from sinks.tables import ALERTS, IDENTITY_LINKS, IDENTITY_OWNERS, JOURNEYS, PROMISES, TOUCHPOINTS, Table
 
 Row = dict[str, Any]
 Answer = Callable[[Mapping[str, Any]], list[tuple[Any, ...]]]
@@ -25,6 +25,14 @@ def identity_answers(latest: Latest) -> dict[str, Answer]:
     def evidence(asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         names = ("identifier", "owner", "rule", "occurred_at_ms", "source", "event_id")
         return [_pick(row, names) for row in latest(IDENTITY_LINKS) if row["identifier"] in asked["identifiers"]]
+
+    def decided(asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        names = ("identifier", "owner", "status", "_version")
+        return [_pick(row, names) for row in latest(IDENTITY_OWNERS) if row["identifier"] in asked["identifiers"]]
+
+    def sizes(asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        names = [row["customer_id"] for row in latest(TOUCHPOINTS)]
+        return [(name, names.count(name)) for name in asked["customers"] if name in names]
 
     def merged(_: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         found = {row["identifier"] for row in latest(IDENTITY_LINKS)}
@@ -45,6 +53,8 @@ def identity_answers(latest: Latest) -> dict[str, Answer]:
 
     return {
         queries.EVIDENCE: evidence,
+        queries.DECIDED: decided,
+        queries.SIZES: sizes,
         queries.MERGED: merged,
         queries.HISTORY: history,
         queries.HISTORY_PART: history,

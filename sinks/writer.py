@@ -15,7 +15,7 @@ from sinks.connection import classify, connect
 from sinks.memory import MemoryWriter
 from sinks.tables import Table
 
-__all__ = ["INSERT_SETTINGS", "ClickHouseWriter", "MemoryWriter", "Writer", "backoff_seconds", "retry"]
+__all__ = ["INSERT_SETTINGS", "ClickHouseWriter", "MemoryWriter", "Result", "Writer", "backoff_seconds", "retry"]
 
 Result = TypeVar("Result")
 Columns = Sequence[Sequence[Any]]

@@ -66,7 +66,7 @@ class Customer:
         self._reach_ms = policy.reach_ms
 
     def add(self, touch: Touch, now_ms: int) -> Verdict:
-        """Take one touch, in any order. `now_ms` is partition time, not before the touch. Amortised constant time."""
+        """Take one touch, in any order. `now_ms` is partition time; a touch that was sent on may be ahead of it."""
         identity, occurred_ms = touch.event_id, touch.occurred_ms
         if identity in self.seen:
             identity = identify(self.seen, touch)

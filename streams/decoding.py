@@ -113,7 +113,7 @@ class Decoder:
         Time and event id are judged already.
         """
         value = record.value or b""
-        if wire.sent_at is not None or len(value) > self._door.max_bytes:
+        if wire.sent_at is not None or (len(value) > self._door.max_bytes and not is_sent_on):
             return None
         received_ms = record.timestamp if wire.received_at is None else _parse_time(wire.received_at)
         if received_ms is None:
@@ -173,7 +173,7 @@ class Decoder:
         value = record.value
         if value is None or not value:
             raise _MISSING
-        if len(value) > self._door.max_bytes:
+        if len(value) > self._door.max_bytes and not is_sent_on:
             raise Undecodable("too_large", f"{len(value)} bytes; at most {self._door.max_bytes} are taken")
         touchpoint = parse_touchpoint(value)
         original_ms = to_epoch_ms(touchpoint.occurred_at)

@@ -27,9 +27,22 @@ NO_CONTEXT = Context()
 
 
 class EpisodeBook:
-    """`states` by episode id, `changes` since they were last taken. `orphaned_ids`: rows to be taken back."""
+    """`states` by episode id, `changes` since they were last taken. `orphaned_ids`: rows to be taken back.
 
-    __slots__ = ("_has_moved", "_is_unread", "_key", "because", "changes", "orphaned_ids", "states", "watch")
+    `silent_ids`: among the changes, what was told long ago and is over; it is just written again.
+    """
+
+    __slots__ = (
+        "_has_moved",
+        "_is_unread",
+        "_key",
+        "because",
+        "changes",
+        "orphaned_ids",
+        "silent_ids",
+        "states",
+        "watch",
+    )
 
     def __init__(self, plan: Plan, key: str) -> None:
         self._key = key
@@ -37,6 +50,7 @@ class EpisodeBook:
         self.states: dict[str, EpisodeState] = {}
         self.changes: list[EpisodeState] = []
         self.orphaned_ids: set[str] = set()
+        self.silent_ids: set[str] = set()
         self.because: WithdrawnBecause = "late_data"
         self._has_moved = False
         self._is_unread = False
@@ -84,6 +98,8 @@ class EpisodeBook:
         change = _change_of(former, state)
         if change is None:
             return
+        if former is None and state.status == "resolved" and state.episode_id in self.orphaned_ids:
+            self.silent_ids.add(state.episode_id)
         self.states[state.episode_id] = state = msgspec.structs.replace(state, change=change)
         self.changes.append(state)
         journey = stitcher.journey_at(state.anchor_ms)

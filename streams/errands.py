@@ -27,6 +27,7 @@ class Errands:
         self._reading = reading
         self._metrics = metrics
         self._most_moves = most_moves
+        self.is_pressing = False
 
     async def ask(
         self, partitions: Mapping[int, Partition], attempt: Callable[[Callable[[], Answers]], Answers]
@@ -47,8 +48,10 @@ class Errands:
         return await loop.run_in_executor(self._reading, attempt, lambda: reader.answer(asks))
 
     def count(self, partitions: Iterable[Partition]) -> None:
-        """Tell the metrics how many errands are left."""
-        self._metrics.identity_errands.set(sum(each.identities.errands for each in partitions))
+        """Tell the metrics how many errands are left, and `is_pressing` whether any wait for just the next flush."""
+        given = list(partitions)
+        self._metrics.identity_errands.set(sum(len(each.identities.ledger) for each in given))
+        self.is_pressing = any(each.identities.ledger.is_ready(each.flushes) for each in given)
 
     async def send(self, partitions: int, outcome: Outcome) -> None:
         """Hand over the records of an outcome, each topic's in their order, and count what was done."""

@@ -26,6 +26,8 @@ from streams.rows import Rows
 LIVE_WITHIN_MS = 60_000
 """A touchpoint that reached the door later than this after it happened is history, and says nothing about our speed."""
 OCCURRED = tables.TOUCHPOINTS.columns.index("occurred_at_ms")
+MOVES = tables.TOUCHPOINTS.columns.index("_moves")
+DELETED = tables.TOUCHPOINTS.columns.index("_is_deleted")
 RECEIVED = tables.TOUCHPOINTS.columns.index("received_at_ms")
 
 
@@ -46,6 +48,12 @@ class Flush:
     def received_ms(self) -> Sequence[int]:
         """When they reached the door, in the same order."""
         return self.rows.touchpoints.columns[RECEIVED]
+
+    @property
+    def moved(self) -> Sequence[int]:
+        """How often each had been sent on; retractions count as moved."""
+        columns = self.rows.touchpoints.columns
+        return list(map(max, columns[MOVES], columns[DELETED]))
 
     @property
     def row_count(self) -> int:
@@ -104,8 +112,8 @@ def observe_flush(metrics: Metrics, flush: Flush, seconds: float, now_ms: int) -
     metrics.last_progress.set_to_current_time()
     live = [
         (now_ms - occurred_ms) / 1000
-        for occurred_ms, received_ms in zip(flush.occurred_ms, flush.received_ms, strict=True)
-        if received_ms - occurred_ms <= LIVE_WITHIN_MS
+        for occurred_ms, received_ms, is_old in zip(flush.occurred_ms, flush.received_ms, flush.moved, strict=True)
+        if received_ms - occurred_ms <= LIVE_WITHIN_MS and not is_old
     ]
     if live:
         metrics.event_to_queryable.observe(live)

@@ -10,13 +10,15 @@ import msgspec
 from schemas.identifiers import customer_name
 from sinks import identity_queries as queries
 from sinks.writer import Writer
-from streams.identity.asking import Answers, Asks, History
+from streams.identity.asking import Answers, Asks, History, Known
 from streams.identity.choice import Evidence
 from streams.records import Arrival, Hop, Wire
 from streams.touch_rows import TouchReader
 
 MOST_NAMES = 1_000
 """In one query, as all of them stand in its text."""
+MOST_STITCHED = 100_000
+"""Touchpoints that are read in order to be stitched anew, of all customers of a partition, in one flush."""
 MOST_MOVED = 50_000
 """Touchpoints that are read in order to be moved, of all customers of a partition together, in one flush."""
 
@@ -33,17 +35,33 @@ class HistoryReader:
     def answer(self, asks: Asks) -> Answers:
         """All that is asked."""
         return Answers(
-            self._read_evidence(asks.evidence),
+            self._read_known(asks.evidence),
             self._read_histories(asks.moving, MOST_MOVED),
-            self._read_histories(asks.partial, None),
+            self._read_histories(self._choose(asks.partial), None),
+            asks.staying,
         )
 
-    def _read_evidence(self, keys: Sequence[str]) -> dict[str, list[Evidence]]:
-        found: dict[str, list[Evidence]] = {key: [] for key in keys}
+    def _read_known(self, keys: Sequence[str]) -> dict[str, Known]:
+        found = {key: Known([]) for key in keys}
         for names in _parts(keys):
+            for key, *rest in self._writer.query(queries.DECIDED, {"identifiers": names}):
+                found[key] = Known([], *rest)
             for key, *rest in self._writer.query(queries.EVIDENCE, {"identifiers": names}):
-                found[key].append(Evidence(*rest))
+                found[key].evidence.append(Evidence(*rest))
         return found
+
+    def _choose(self, keys: Sequence[str]) -> list[str]:
+        """As many of the customers as may be read whole at once, at least one; the others have to wait."""
+        counts: dict[str, int] = {}
+        for names in _parts([customer_name(key) for key in keys]):
+            counts.update(self._writer.query(queries.SIZES, {"customers": names}))
+        chosen, left = list[str](), MOST_STITCHED
+        for key in keys:
+            left -= counts.get(customer_name(key), 0)
+            if chosen and left < 0:
+                break
+            chosen.append(key)
+        return chosen
 
     def _read_histories(self, keys: Sequence[str], most: int | None) -> dict[str, History]:
         by_name = {customer_name(key): key for key in keys}

@@ -63,7 +63,7 @@ class Partition(CustomerStore):
                 cold[key] = Cold(due_ms, due_ms, blob)
                 due.append((due_ms, key))
                 if due_ms == NEVER_MS:
-                    self.identities.restored.append(key)
+                    self.identities.ledger.restored.append(key)
             else:
                 cold[key].sealed += (blob,)
         heapq.heapify(due)
@@ -126,13 +126,13 @@ class Partition(CustomerStore):
                     late.append(False)
                     self.identities.note(key, arrival)
                     continue
-            verdict = customer.add(touch, time_ms if keeps_time else max(time_ms, occurred_ms))
+            verdict = customer.add(touch, time_ms)
             if verdict is in_time or verdict is Verdict.RETURNED:
                 touched[key] = customer
             elif verdict is Verdict.DUPLICATE:
                 outcome.duplicate[touch.source] += 1
                 continue
-            elif verdict is Verdict.LATE and arrival.hop.via:
+            elif verdict is Verdict.LATE and arrival.hop.moves:
                 # It is its link that is late: what it belongs to is stitched anew, and then it is in it.
                 self.identities.reopen(customer)
                 verdict = in_time
@@ -209,7 +209,9 @@ class Partition(CustomerStore):
     def _note(self, customer: Customer, changes: list[EpisodeState], outcome: Outcome) -> None:
         for state in changes:
             self.alerts.put(customer.name, state)
-            outcome.changes.append((customer.name, state))
+            if state.episode_id not in customer.episodes.silent_ids:
+                outcome.changes.append((customer.name, state))
+        customer.episodes.silent_ids.clear()
 
     def _schedule(self, key: str, customer: Customer | Cold) -> None:
         if customer.due_ms < customer.scheduled_ms:

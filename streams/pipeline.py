@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TypeVar, cast
+from typing import cast
 
 import faust
 from faust.types import TP
@@ -22,7 +22,7 @@ from faust.types import TP
 from schemas.errors import Transient
 from schemas.settings import Settings
 from schemas.topics import IDENTITY_LINKS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
-from sinks.writer import Writer, retry
+from sinks.writer import Result, Writer, retry
 from streams.alerting import Alerting, Told
 from streams.assignment import adopt_orphans, find_orphans, take_over
 from streams.clock import EndOffsets, read_clock_ms
@@ -45,10 +45,8 @@ from streams.states import EpisodeState
 from streams.touch import Touch
 from streams.transport import ChunkConsumer, topic_partitions
 
-Result = TypeVar("Result")
 TOPICS = (TOUCHPOINTS, TOUCHPOINTS_REKEYED, IDENTITY_LINKS)
-TICK_SECONDS = 0.2
-FIRST_PARTITION = 0
+TICK_SECONDS, FIRST_PARTITION = 0.2, 0
 REVOKE_SECONDS = 5.0
 STOP_SECONDS = 20.0
 LOOK_ON_CUSTOMERS = 2_000
@@ -327,7 +325,8 @@ class Pipeline:
         """
         settings = self._settings
         while True:
-            interval = settings.backlog_flush_interval if self.is_behind else settings.flush_interval
+            calm = settings.flush_interval / 4 if self._errands.is_pressing else settings.flush_interval
+            interval = settings.backlog_flush_interval if self.is_behind else calm
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())
             await self.flush()
@@ -335,7 +334,7 @@ class Pipeline:
     async def assign(self, assigned: set[TP]) -> None:
         """Start to take over the partitions of a new assignment; chunks wait until their partition is there."""
         self._metrics.rebalances.inc()
-        numbers = sorted({tp.partition for tp in assigned if tp.topic in TOPICS})
+        numbers = sorted({tp.partition for tp in assigned if tp.topic == TOUCHPOINTS})
         self._patience = Patience()
         self._ends.watch([tp for number in numbers for tp in topic_partitions(TOPICS, number)])
         self._metrics.assigned.set(len(numbers))

@@ -6,22 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from streams.identity.choice import Evidence
+from streams.identity.choice import Evidence, Status
 from streams.records import Arrival
 from streams.touch import Touch
 
 
 @dataclass(slots=True)
 class Asks:
-    """Keys of which something must be read: evidence, what has to move, whole histories."""
+    """Keys of which something must be read: evidence, what has to move, whole histories. Of `staying` there is nothing
+    to be read, as it moves nowhere.
+    """
 
     evidence: list[str] = field(default_factory=list)
     moving: list[str] = field(default_factory=list)
     partial: list[str] = field(default_factory=list)
+    staying: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Whether anything is asked."""
-        return bool(self.evidence or self.moving or self.partial)
+        return bool(self.evidence or self.moving or self.partial or self.staying)
 
 
 @dataclass(slots=True)
@@ -36,12 +39,22 @@ class History:
     is_whole: bool = True
 
 
+class Known(NamedTuple):
+    """What is known of an identifier: evidence, and what was decided by it last, `version` 0 if nothing was."""
+
+    evidence: list[Evidence]
+    owner: str = ""
+    status: Status = ""
+    version: int = 0
+
+
 class Answers(NamedTuple):
     """What was read, by key."""
 
-    evidence: Mapping[str, Sequence[Evidence]]
+    known: Mapping[str, Known]
     moving: Mapping[str, History]
     partial: Mapping[str, History]
+    staying: Sequence[str] = ()
 
 
 def touches_of(history: History, but: Iterable[int] = ()) -> list[Touch]:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from schemas.links import HUMAN_RULES, Link, LinkRule, strength
+from schemas.links import HUMAN_RULES, MOST_OWNERS_KEPT, Link, LinkRule, strength
 
 Status = Literal["", "linked", "conflict", "flagged", "unlinked", "loop"]
 
@@ -117,14 +117,10 @@ def add_evidence(kept: list[Evidence], new: Evidence, limits: Limits) -> bool:
                 return True
             return False
         owners.add(each.owner)
-    if len(owners) > MOST_KEPT:
+    if len(owners) > MOST_OWNERS_KEPT:
         return False
     kept.append(new)
     return True
-
-
-MOST_KEPT = 64
-"""Owners whose evidence is kept for one window: no limit may be higher."""
 
 
 def _last_acts(evidence: Iterable[Evidence]) -> dict[str, Evidence]:

@@ -7,8 +7,8 @@ there. A customer's state says what errands it has, so none is lost with a worke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
 from schemas.catalogue import UNSTITCHED
 from schemas.episode import WithdrawnBecause
@@ -16,9 +16,10 @@ from schemas.identifiers import record_key
 from schemas.links import ERASED, Link
 from streams.customer import Customer
 from streams.forgotten import BlockList
-from streams.identity.asking import Answers, Asks, History, touches_of
+from streams.identity.asking import Answers, Asks, History, Known, touches_of
 from streams.identity.choice import Decision, Evidence, add_evidence, decide
 from streams.identity.hops import is_settled, route
+from streams.identity.ledger import Ledger
 from streams.identity.sending import forward, links_of, origin, tell_link, tell_release
 from streams.identity.state import IdentityState
 from streams.outcome import Outcome
@@ -27,7 +28,7 @@ from streams.records import Arrival, DecodedChunk, Release
 from streams.stitching import find_firsts
 from streams.touch import Touch
 
-MOST_EVIDENCE_ASKED = 20_000
+MOST_TAUGHT = 256
 
 
 class Decided(NamedTuple):
@@ -51,6 +52,9 @@ class Shelf(Protocol):
     def find(self, key: str) -> Customer | None:
         """The customer of a key, unpacked or new; None when the key belongs to another partition."""
 
+    def known(self, key: str) -> Customer | None:
+        """The customer of a key, if there is one already."""
+
     def erase(self, key: str) -> None:
         """Let go of an erased customer, and take nothing more under this key."""
 
@@ -69,23 +73,14 @@ class Shelf(Protocol):
 
 
 class IdentityDesk:
-    """`links` and `decisions` wait for the next flush; both are emptied by who writes them.
-
-    `restored`: keys whose stored state says that there are errands.
-    """
+    """`links`, `decisions` and `redirects` wait for the next flush; they are emptied by who writes them."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._unknown: set[str] = set()
-        self._moving: dict[str, int] = {}
-        self._partial: dict[str, int] = {}
+        self.ledger = Ledger()
         # Decided, but not yet written: if this worker dies the next one may know more, and decide otherwise at once. So
         # nothing is sent by such a decision.
         self._fresh: dict[str, int] = {}
-        # What was taken under keys that have errands, and after how many flushes: it may not be written when ClickHouse
-        # is asked what there is.
-        self._belated: dict[str, dict[str, int]] = {}
-        self.restored: list[str] = []
         self.links: list[Link] = []
         self.redirects: list[tuple[str, str, int, str, str]] = []
         self.decisions: dict[str, Decided] = {}
@@ -102,7 +97,7 @@ class IdentityDesk:
         if state is not None:
             state.active_ms = self._shelf.time_ms
             if not state.is_known:
-                self._unknown.add(customer.key)
+                self.ledger.unknown.add(customer.key)
             owner = "" if state.is_settled or customer.key in self._fresh else state.owner
             way = route(customer.key, owner, state.version, arrival.hop, state.released)
             if way is not None and way.is_circle:
@@ -120,8 +115,7 @@ class IdentityDesk:
 
     def note(self, key: str, arrival: Arrival) -> None:
         """Note that a touchpoint was taken, and its row will be written with the next flush."""
-        if key in self._moving or key in self._partial:
-            self._belated.setdefault(key, {})[arrival.touch.reference] = self._shelf.flushes
+        self.ledger.note(key, arrival.touch.reference, self._shelf.flushes)
 
     def _strip(self, arrival: Arrival) -> None:
         """Take erased identifiers off a touchpoint of somebody else."""
@@ -140,6 +134,9 @@ class IdentityDesk:
             memo = f"{window}:{link.rule[0]}:{link.identifier}"
             told = state.taught.get(memo)
             if told is None or origin(arrival.touch) < told:
+                if len(state.taught) >= MOST_TAUGHT:
+                    # What is forgotten is at worst said once more.
+                    del state.taught[next(iter(state.taught))]
                 state.taught[memo] = origin(arrival.touch)
                 outcome.sendings.append(tell_link(link))
                 outcome.identity["taught"] += 1
@@ -149,7 +146,7 @@ class IdentityDesk:
         """Have a customer stitched anew: a touchpoint came through a link that is older than what is in memory."""
         state = _identity_of(customer)
         state.is_partial = True
-        self._partial.setdefault(customer.key, self._shelf.flushes)
+        self.ledger.reopen(customer.key, self._shelf.flushes)
         self._mark(customer)
 
     # Links and releases as they come
@@ -167,11 +164,10 @@ class IdentityDesk:
                 outcome.sendings.append(tell_link(link))
 
     def _drop_errands(self, key: str) -> None:
-        self._unknown.discard(key)
+        self.ledger.drop(key)
         self._shelf.merged.discard(key)
-        noted: tuple[dict[str, Any], ...] = (self._moving, self._partial, self._fresh, self._belated, self.decisions)
-        for errands in noted:
-            errands.pop(key, None)
+        self._fresh.pop(key, None)
+        self.decisions.pop(key, None)
 
     def hear(self, link: Link, outcome: Outcome) -> bool:
         """Take a link into account. False when its identifier belongs to another partition."""
@@ -198,7 +194,7 @@ class IdentityDesk:
         if state.is_known:
             self._decide(customer, state, outcome)
         else:
-            self._unknown.add(customer.key)
+            self.ledger.unknown.add(customer.key)
         return True
 
     def release(self, key: str, release: Release, outcome: Outcome) -> bool:
@@ -254,7 +250,7 @@ class IdentityDesk:
 
     def _move(self, customer: Customer, state: IdentityState) -> None:
         state.is_moving = True
-        self._moving[customer.key] = self._shelf.flushes
+        self.ledger.move(customer.key, self._shelf.flushes)
 
     def _mark(self, customer: Customer) -> None:
         customer.is_dirty = True
@@ -262,121 +258,123 @@ class IdentityDesk:
 
     # Errands
 
-    def note_restored(self) -> None:
-        """Take up the errands of which stored states tell; called before anything is taken."""
-        for customer in map(self._shelf.find, self.restored):
-            if customer is None or (state := customer.identity) is None:
-                continue
-            if not state.is_known:
-                self._unknown.add(customer.key)
-            if state.is_moving:
-                self._moving[customer.key] = self._shelf.flushes - 1
-            if state.is_partial:
-                self._partial[customer.key] = self._shelf.flushes - 1
-        self.restored.clear()
-
     @property
     def is_unwritten(self) -> bool:
-        """Whether links or decisions wait for the next flush."""
-        return bool(self.links or self.decisions)
+        """Whether links, decisions or redirects wait for the next flush."""
+        return bool(self.links or self.decisions or self.redirects)
 
-    @property
-    def errands(self) -> int:
-        """How many errands wait."""
-        return len(self._unknown) + len(self._moving) + len(self._partial)
+    def note_restored(self) -> None:
+        """Take up the errands of which stored states tell; called before anything is taken."""
+        found = [customer for key in self.ledger.restored if (customer := self._shelf.find(key)) is not None]
+        self.ledger.restored.clear()
+        self.ledger.restore(found)
+        for customer in found:
+            # Whoever died over an errand may have taken rows back that are right after all.
+            customer.adopt_orphans(customer.journey_ids.copy(), list(customer.promises), list(customer.episodes.states))
+            self._mark(customer)
 
     def ask(self, most_moves: int) -> Asks:
         """What can be asked now: of histories only those of which everything up to the errand is written."""
         flushes = self._shelf.flushes
         self._fresh = {key: since for key, since in self._fresh.items() if since >= flushes}
-        moving = [key for key, since in self._moving.items() if since < flushes]
-        partial = [key for key, since in self._partial.items() if since < flushes]
-        return Asks(list(self._unknown)[:MOST_EVIDENCE_ASKED], moving[:most_moves], partial[:most_moves])
+        return self.ledger.ask(flushes, most_moves, self._goes_on)
+
+    def _goes_on(self, key: str) -> bool:
+        customer = self._shelf.find(key)
+        state = customer.identity if customer is not None else None
+        return state is not None and bool(state.owner) and not state.is_settled
 
     def apply(self, answers: Answers, outcome: Outcome) -> None:
         """Do the errands to which these are the answers: releases and new stitching first, then moves."""
-        for key, evidence in answers.evidence.items():
-            self._learn(key, evidence, outcome)
+        for key, known in answers.known.items():
+            self._learn(key, known, outcome)
         for key, history in answers.partial.items():
             self._stitch_anew(key, history, outcome)
         for key, history in answers.moving.items():
             self._move_on(key, history, outcome)
+        for key in answers.staying:
+            self._move_on(key, None, outcome)
 
-    def _learn(self, key: str, evidence: Sequence[Evidence], outcome: Outcome) -> None:
-        self._unknown.discard(key)
+    def _learn(self, key: str, known: Known, outcome: Outcome) -> None:
+        self.ledger.unknown.discard(key)
         customer = self._shelf.find(key)
-        if customer is None or customer.identity is None or customer.identity.is_known:
+        if customer is None or (state := customer.identity) is None or state.is_known:
             return
-        state = customer.identity
         state.is_known = True
-        for each in evidence:
+        if not customer.log and not known.evidence and not state.evidence:
+            self._shelf.drop_if_empty(customer)
+            if self._shelf.known(key) is not None:
+                self._mark(customer)
+            return
+        for each in known.evidence:
             add_evidence(state.evidence, each, self._shelf.policy.limits)
+        if known.owner:
+            # It was decided before, and forgotten here. What came meanwhile was taken here, and has to be moved.
+            state.owner, state.status, state.version = known.owner, known.status, known.version
+            self._move(customer, state)
+            outcome.sendings += [tell_release(known.owner, Release(*each)) for each in state.released.items()]
         if state.evidence:
             self._decide(customer, state, outcome)
-        self._shelf.drop_if_empty(customer)
+        self._mark(customer)
 
     def _stitch_anew(self, key: str, history: History, outcome: Outcome) -> None:
-        customer, belated = self._shelf.find(key), self._finish(self._partial, key, history)
+        customer, flushes = self._shelf.find(key), self._shelf.flushes
+        belated, is_done = self.ledger.belated(key, flushes), self.ledger.finish_stitching(key, flushes)
         if customer is None or (state := customer.identity) is None:
             return
-        gone = {
-            place
-            for place, arrival in enumerate(history.arrivals)
-            if any(version < state.released.get(identifier, 0) for identifier, version in arrival.hop.via)
-        }
-        for place in gone:
-            arrival = history.arrivals[place]
+        gone = set()
+        for place, arrival in enumerate(history.arrivals):
             way = route(key, "", 0, arrival.hop, state.released)
-            assert way is not None, "it came through a link that was undone"
-            outcome.sendings.append(forward(way, arrival))
-            outcome.identity["returned"] += 1
+            if way is not None:
+                gone.add(place)
+                outcome.sendings.append(forward(way, arrival))
+                outcome.identity["returned"] += 1
         self._take_away(customer, history, gone)
-        state.is_partial = key in self._partial
+        state.is_partial = not is_done
         self._replace(customer, touches_of(history, gone), belated, history, "unlinked" if gone else "late_data")
 
-    def _move_on(self, key: str, history: History, outcome: Outcome) -> None:
-        customer = self._shelf.find(key)
+    def _move_on(self, key: str, history: History | None, outcome: Outcome) -> None:
+        customer, flushes = self._shelf.find(key), self._shelf.flushes
         if key in self._fresh or customer is None or (state := customer.identity) is None:
             return
-        belated = self._finish(self._moving, key, history)
         outcome.sendings += [tell_release(former, Release(key, state.version)) for former in state.formers]
         state.formers.clear()
-        state.is_moving = key in self._moving
+        if history is None:
+            state.is_moving = not self.ledger.finish_move(key, flushes, is_whole=True)
+            self._mark(customer)
+            return
+        gone = self._send_off(customer, state, history, outcome)
+        self._take_away(customer, history, gone)
+        # Where nothing of a part could leave, nothing of the rest can.
+        is_whole = history.is_whole or bool(history.arrivals and not gone)
+        belated = self.ledger.belated(key, flushes)
+        state.is_moving = not self.ledger.finish_move(key, flushes, is_whole=is_whole)
+        if not is_whole:
+            self._mark(customer)
+            return
+        state.is_settled = len(gone) < len(history.arrivals)
+        if history.is_whole:
+            self._replace(customer, touches_of(history, gone), belated, history, "merged")
+
+    def _send_off(self, customer: Customer, state: IdentityState, history: History, outcome: Outcome) -> set[int]:
+        """Send what can go on its way; returns the places of that."""
+        gone = set()
         owner = "" if state.is_settled else state.owner
-        staying = set()
         for place, arrival in enumerate(history.arrivals):
-            way = route(key, owner, state.version, arrival.hop, state.released)
+            way = route(customer.key, owner, state.version, arrival.hop, state.released)
             if way is not None and way.is_circle:
                 self._note_circle(customer, state)
-            if way is None or way.key == key:
-                staying.add(place)
-                continue
-            outcome.sendings.append(forward(way, arrival))
-            outcome.identity["moved"] += 1
-        state.is_settled = bool(staying and state.owner)
-        gone = set(range(len(history.arrivals))) - staying
-        self._take_away(customer, history, gone)
-        self._replace(customer, touches_of(history, gone), belated, history, "merged")
+            if way is not None and way.key != customer.key:
+                gone.add(place)
+                outcome.sendings.append(forward(way, arrival))
+                outcome.identity["moved"] += 1
+        return gone
 
     def _take_away(self, customer: Customer, history: History, gone: Iterable[int]) -> None:
         for place in gone:
             self._shelf.retract(customer, history.arrivals[place], history.late[place])
         touches = [history.arrivals[place].touch for place in gone]
         self.redirects += find_firsts(customer.key, customer.name, touches, history.journey_ids)
-
-    def _finish(self, errands: dict[str, int], key: str, history: History) -> set[str]:
-        """Strike an errand off, unless there is more of it; returns what was taken after the history was read."""
-        # What was written and is not there was taken away before. Kept, as a customer may have both kinds of errands.
-        flushes = self._shelf.flushes
-        belated = {name: since for name, since in self._belated.get(key, {}).items() if since >= flushes}
-        self._belated[key] = belated
-        if belated or not history.is_whole:
-            errands[key] = flushes
-        else:
-            del errands[key]
-        if key not in self._moving and key not in self._partial:
-            del self._belated[key]
-        return set(belated)
 
     def _replace(
         self, customer: Customer, touches: list[Touch], belated: set[str], history: History, because: WithdrawnBecause
@@ -385,8 +383,8 @@ class IdentityDesk:
 
         What is in memory besides was taken away already, by a worker that died before it had written all of that.
         """
-        kept = [touch for touch in touches if touch.type not in UNSTITCHED]
-        kept += [touch for touch in customer.log if touch.reference in belated]
+        kept = [touch for touch in customer.log if touch.reference in belated]
+        kept += [touch for touch in touches if touch.type not in UNSTITCHED and touch.reference not in belated]
         customer.replace(kept, because)
         unknown = set(history.episode_ids) - customer.episodes.states.keys()
         customer.adopt_orphans(history.journey_ids, history.promise_ids, unknown)

@@ -227,7 +227,7 @@ def stored(customer: str, kind: str, at_ms: int) -> tuple[Any, ...]:
     """A row of touchpoints."""
     return (
         customer, at_ms, "store", f"{customer}-{kind}", kind, "", "", "", "S-1", "", "", '{"queue": "tills"}',
-        at_ms, 0, at_ms, 0, 1, "touchpoints", 0, 0, 0,
+        at_ms, 0, at_ms, 0, 1, "", 0, "touchpoints", 0, 0, 0,
     )  # fmt: skip
 
 

@@ -94,6 +94,7 @@ class Planter:
             self.row("alerts", customer_id=customer, episode_id=episode, reason_en=f"{customer} waits", _version=1)
             self.row("alert_actions", action_id=UUID(int=episode.int + 1), episode_id=episode, note=f"call {customer}")
             self.row("alert_actions", action_id=UUID(int=episode.int + 2), action="silence", customer_id=customer)
+            self.row("journey_redirects", journey_id=UUID(int=episode.int + 3), customer_id=customer, event_id="e1")
             self.row("customer_state", customer_key=f"customer_id:{customer}", blob=f"\u00a9{customer}", _version=1)
         self.row("alert_actions", action_id=UUID(int=0xAB), episode_id=UUID(int=1), note=f"ask {CUSTOMER} as well")
         self._plant_identity()

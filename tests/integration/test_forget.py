@@ -105,7 +105,7 @@ def neighbours_are_whole(platform: Platform) -> None:
         ({"customer_id": OTHER}, ["email:x"], [2])
     ]
     counts = {"alert_actions": 3, "customer_state": 1, "dead_letters": 1, "dead_letter_replays": 1, "interest": 2}
-    for table, count in {**counts, "identity_links": 1, "identity_owners": 1}.items():
+    for table, count in {**counts, "identity_links": 1, "identity_owners": 1, "journey_redirects": 1}.items():
         assert platform.query(f"SELECT count() FROM journeys.{table}") == [(count,)], table
 
 

@@ -58,7 +58,7 @@ def test_the_page_shows_what_happens_and_names_nobody(start_platform: StartPlatf
     assert metrics.total("event_to_queryable_seconds_count") == SECONDS * PER_SECOND + 3
     assert metrics.total("event_to_alert_seconds_count") == metrics.total("alerts_total") == 1
     assert metrics.total("lag_records") == 0 and metrics.total("buffer_rows") == 0
-    assert {"touchpoints", "touchpoints-rekeyed"} == metrics.by_label("lag_records", "topic").keys()
+    assert {"touchpoints", "touchpoints-rekeyed", "identity-links"} == metrics.by_label("lag_records", "topic").keys()
     assert metrics.total("open_customers") == 502
     print({f"p{int(q * 100)}": metrics.quantile_seconds("event_to_queryable_seconds", q) for q in (0.5, 0.95)})
 

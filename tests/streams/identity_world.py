@@ -55,6 +55,7 @@ class Told(NamedTuple):
     event_id: str
     type: str = "visit_started"
     properties: Mapping[str, Any] = {}
+    store_id: str | None = None
 
     @property
     def key(self) -> str:
@@ -66,7 +67,8 @@ class Told(NamedTuple):
         ordered = {kind: self.identifiers[kind] for kind in KINDS if kind in self.identifiers}
         body = {"event_id": self.event_id, "source": "web", "type": self.type, "identifiers": ordered}
         moment = format_epoch_ms(self.occurred_ms)
-        return msgspec.json.encode({**body, "occurred_at": moment, "properties": self.properties})
+        said = {**body, "occurred_at": moment, "store_id": self.store_id, "properties": self.properties}
+        return msgspec.json.encode(said)
 
 
 class World:
@@ -152,15 +154,15 @@ class World:
         progress = (number, origin.version >> 32, worker.flushes, worker.time_ms, dict(worker.positions))
         record_flush(self.writer, GROUP, [progress], f"worker-{number}")
 
-    def settle(self) -> None:
+    def settle(self, records: int = 7) -> None:
         """Go on until nothing is left to do. Fails when that takes suspiciously long."""
         for _ in range(MOST_ROUNDS):
             busy = False
             for number in self.workers:
                 for topic in TOPICS:
-                    busy |= self.process(number, topic, 7)
+                    busy |= self.process(number, topic, records)
                 worker = self.workers[number]
-                busy |= worker.is_unwritten or bool(worker.identities.errands) or bool(worker.identities.restored)
+                busy |= worker.is_unwritten or bool(len(worker.identities.ledger))
                 self.flush(number)
             for worker in self.workers.values():
                 busy |= not busy and worker.time_ms < worker.ahead_ms
@@ -169,6 +171,13 @@ class World:
             if not busy:
                 return
         raise AssertionError("it goes on and on")
+
+    def pass_time(self, now_ms: int) -> None:
+        """Let time pass for every partition, and write what that changes."""
+        for number, worker in self.workers.items():
+            worker.advance(now_ms)
+            while worker.is_unwritten:
+                self.flush(number)
 
     def live(self, rng: random.Random, steps: int, deaths: bool = True) -> None:
         """So many steps in random order: chunks, flushes, deaths before and inside flushes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 from streams.worker_note import leave_note, note_path
@@ -28,6 +29,9 @@ def test_a_reader_never_finds_half_a_note(tmp_path: Path) -> None:
     for _ in range(300):
         with leave_note(tmp_path, "http://127.0.0.1:9/metrics"):
             assert path.exists()
+    with leave_note(tmp_path, "http://127.0.0.1:9/metrics"):
+        while not texts:
+            time.sleep(0.001)
     over.set()
     reader.join()
 

@@ -1,0 +1,124 @@
+"""Identity: the throughput workload with 30 % of it anonymous, half of which is identified afterwards, against itself.
+
+A run ends when the last anonymous touchpoint is with its customer. A run whose result is not exact is no result.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from benchmarks import workload
+from benchmarks.figures import Figure
+from benchmarks.ground import BenchmarkFailed, Ground, Report, wait_until
+from benchmarks.sessions import Observed
+from benchmarks.throughput import JOURNEYS, SETTINGS, STEPS, Run, follow
+from schemas.moments import check_moment, format_epoch_ms, to_epoch_ms
+
+ANONYMOUS_SHARE = 0.3
+IDENTIFIED_SHARE = 0.5
+SLOT_MS = 1_800_000
+STRANGERS = "SELECT countIf(startsWith(customer_id, 'anonymous_id:')), count() FROM journeys.touchpoints FINAL"
+Record = tuple[bytes, bytes]
+
+
+class Visits:
+    """Hides some visits: a customer's touchpoints of one half hour, under an id of their own."""
+
+    def __init__(self, records: list[Record]) -> None:
+        self._records = records
+        self._last = {self._visit_of(json.loads(value)): place for place, (_, value) in enumerate(records)}
+        self.observed = Observed(workload.GAP_MS)
+        self.strangers: set[tuple[str, str]] = set()
+
+    @staticmethod
+    def _visit_of(touchpoint: dict[str, Any]) -> str:
+        slot = to_epoch_ms(check_moment(touchpoint["occurred_at"])) // SLOT_MS
+        return f"a-{touchpoint['identifiers']['customer_id']}-{slot}"
+
+    def hidden(self) -> Iterator[Record]:
+        """The records to be sent; `observed` learns of each under the name at which it must end."""
+        for place, (key, value) in enumerate(self._records):
+            touchpoint = json.loads(value)
+            visit = self._visit_of(touchpoint)
+            draw = zlib.crc32(visit.encode()) % 1_000 / 1_000
+            if draw >= ANONYMOUS_SHARE:
+                self.observed.note(value)
+                yield key, value
+                continue
+            is_known = draw < ANONYMOUS_SHARE * IDENTIFIED_SHARE
+            customer = touchpoint["identifiers"]["customer_id"]
+            yield f"anonymous_id:{visit}".encode(), _encode({**touchpoint, "identifiers": {"anonymous_id": visit}})
+            self._note(touchpoint, customer if is_known else f"anonymous_id:{visit}")
+            if not is_known:
+                self.strangers.add((visit, touchpoint["event_id"]))
+            elif self._last[visit] == place:
+                login = self._login(touchpoint, customer, visit)
+                self._note(login, customer)
+                yield f"customer_id:{customer}".encode(), _encode(login)
+
+    def _note(self, touchpoint: dict[str, Any], name: str) -> None:
+        self.observed.note(_encode({**touchpoint, "identifiers": {"customer_id": name}}))
+
+    @staticmethod
+    def _login(touchpoint: dict[str, Any], customer: str, visit: str) -> dict[str, Any]:
+        occurred_ms = to_epoch_ms(check_moment(touchpoint["occurred_at"])) + 1
+        return {
+            "event_id": f"login-{visit}",
+            "source": "web",
+            "type": "identified",
+            "occurred_at": format_epoch_ms(occurred_ms),
+            "identifiers": {"customer_id": customer, "anonymous_id": visit},
+        }
+
+
+def _encode(touchpoint: dict[str, Any]) -> bytes:
+    return json.dumps(touchpoint, separators=(",", ":")).encode()
+
+
+def measure(count: int | None, report: Report) -> list[Figure]:
+    """Run both on `count` touchpoints (default 400,000). Raises BenchmarkFailed when a result is wrong."""
+    count = count or workload.COUNT
+    customers = max(1, count * workload.CUSTOMERS // workload.COUNT)
+    records = list(workload.generate(count, customers))
+    plain = Observed(workload.GAP_MS)
+    with Ground() as ground:
+        ground.load(plain.watch(records), report, count)
+        with ground.worker(**SETTINGS) as worker:
+            plain_run = follow(ground, worker, count, report)
+        _check(ground, plain)
+    visits = Visits(records)
+    hidden = list(visits.hidden())
+    with Ground() as ground:
+        ground.load(hidden, report, len(hidden))
+        with ground.worker(**SETTINGS) as worker:
+            run = follow(ground, worker, len(hidden), report)
+            settled = time.time()
+            wanted = len(visits.strangers), visits.observed.unique
+            wait_until(lambda: ground.writer.query(STRANGERS) == [wanted], "every visit with its customer", 120, 0.2)
+            report("checking the result")
+            sessions = visits.observed.sessions()
+            wait_until(lambda: ground.writer.query(JOURNEYS) == sessions, "the journeys of the workload", 60, 0.2)
+            seconds = run.seconds + time.time() - settled
+            metrics = worker.metrics()
+    rate, plain_rate = len(hidden) / seconds, count / plain_run.seconds
+    moved = metrics.by_label("identity_total", "what")
+    return [
+        Figure("identity", rate, "touchpoints/s", rate / plain_rate, "plain"),
+        Figure("identity_plain", plain_rate, "touchpoints/s"),
+        *(Figure(f"identity_{what}", moved.get(what, 0.0), "records") for what in ("taught", "moved", "forwarded")),
+        *_steps(run, len(hidden)),
+    ]
+
+
+def _steps(run: Run, count: int) -> Iterable[Figure]:
+    steps = run.metrics.by_label("step_seconds_total", "step")
+    return [Figure(f"identity_{name}", steps.get(name, 0.0) / count * 1e6, "µs/touchpoint") for name in STEPS]
+
+
+def _check(ground: Ground, observed: Observed) -> None:
+    if ground.writer.query(JOURNEYS) != observed.sessions():
+        raise BenchmarkFailed("the worker's journeys are not the sessions of the workload")

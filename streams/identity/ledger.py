@@ -1,0 +1,101 @@
+"""The ledger of errands: what has to be read from ClickHouse before all is right, and since when it can be. Pure.
+
+Times are counted in flushes: an errand that was noted after so many can be done once there was one more, as then
+everything up to it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from streams.customer import Customer
+from streams.identity.asking import Asks
+
+MOST_EVIDENCE_ASKED = 20_000
+
+
+class Ledger:
+    """`unknown`: keys of which ClickHouse may hold evidence. `restored`: keys whose stored state tells of errands."""
+
+    def __init__(self) -> None:
+        self.unknown: set[str] = set()
+        self.restored: list[str] = []
+        self._moving: dict[str, int] = {}
+        self._partial: dict[str, int] = {}
+        self._partial_again: dict[str, int] = {}
+        # What was taken under keys that have errands: it may not be written when ClickHouse is asked what there is.
+        self._belated: dict[str, dict[str, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self.unknown) + len(self._moving) + len(self._partial)
+
+    def move(self, key: str, flushes: int) -> None:
+        """Note that a history has to be moved, by what was decided just now."""
+        self._moving[key] = flushes
+
+    def reopen(self, key: str, flushes: int) -> None:
+        """Note that a customer has to be stitched anew from all that there is."""
+        self._partial.setdefault(key, flushes)
+        self._partial_again[key] = flushes
+
+    def restore(self, customers: Iterable[Customer]) -> None:
+        """Take up the errands of which restored states tell."""
+        for customer in customers:
+            if (state := customer.identity) is None:
+                continue
+            if not state.is_known:
+                self.unknown.add(customer.key)
+            if state.is_moving:
+                self._moving[customer.key] = -1
+            if state.is_partial:
+                self._partial[customer.key] = -1
+
+    def note(self, key: str, reference: str, flushes: int) -> None:
+        """Note a touchpoint that was taken, if its key has an errand."""
+        if key in self._moving or key in self._partial:
+            self._belated.setdefault(key, {})[reference] = flushes
+
+    def drop(self, key: str) -> None:
+        """Forget all errands of a key."""
+        self.unknown.discard(key)
+        for noted in (self._moving, self._partial, self._partial_again):
+            noted.pop(key, None)
+        self._belated.pop(key, None)
+
+    def is_ready(self, flushes: int) -> bool:
+        """Whether histories could be moved or stitched anew now."""
+        return any(since < flushes for since in (*self._moving.values(), *self._partial.values()))
+
+    def ask(self, flushes: int, most: int, goes_on: Callable[[str], bool]) -> Asks:
+        """What can be asked now. `goes_on`: whether what is under a key has anywhere to go; else nothing is read."""
+        moving = [key for key, since in self._moving.items() if since < flushes][:most]
+        going = [key for key in moving if goes_on(key)]
+        partial = [key for key, since in self._partial.items() if since < flushes][:most]
+        return Asks(list(self.unknown)[:MOST_EVIDENCE_ASKED], going, partial, sorted(set(moving) - set(going)))
+
+    def belated(self, key: str, flushes: int) -> set[str]:
+        """What was taken under a key after its history was read. What is older and is not in that was taken away."""
+        return {name for name, since in self._belated.get(key, {}).items() if since >= flushes}
+
+    def finish_move(self, key: str, flushes: int, *, is_whole: bool) -> bool:
+        """Strike a move off, unless something is left to be moved; returns whether it is struck off."""
+        self._moving.pop(key, None)
+        is_done = is_whole and not self.belated(key, flushes)
+        if not is_done:
+            # At the end: others have their turn first.
+            self._moving[key] = flushes if is_whole else flushes - 1
+        self._tidy(key)
+        return is_done
+
+    def finish_stitching(self, key: str, flushes: int) -> bool:
+        """Strike a new stitching off, unless it was asked for again since; returns whether it is struck off."""
+        del self._partial[key]
+        is_done = self._partial_again.pop(key, -1) < flushes
+        if not is_done:
+            self.reopen(key, flushes)
+        self._tidy(key)
+        return is_done
+
+    def _tidy(self, key: str) -> None:
+        if key not in self._moving and key not in self._partial:
+            self._belated.pop(key, None)
