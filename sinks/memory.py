@@ -123,6 +123,12 @@ class MemoryWriter:
         for start in range(0, len(rows), block_rows):
             yield rows[start : start + block_rows]
 
+    def stream_about(
+        self, sql: str, names: Sequence[str], parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """See `sinks.writer.Writer.stream_about`."""
+        return self.stream(sql, {**(parameters or {}), "names": set(names)})
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -24,22 +24,22 @@ def identity_answers(latest: Latest) -> dict[str, Answer]:
 
     def evidence(asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         names = ("identifier", "owner", "rule", "occurred_at_ms", "source", "event_id")
-        return [_pick(row, names) for row in latest(IDENTITY_LINKS) if row["identifier"] in asked["identifiers"]]
+        return [_pick(row, names) for row in latest(IDENTITY_LINKS) if row["identifier"] in asked["names"]]
 
     def decided(asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         names = ("identifier", "owner", "status", "_version")
-        return [_pick(row, names) for row in latest(IDENTITY_OWNERS) if row["identifier"] in asked["identifiers"]]
+        return [_pick(row, names) for row in latest(IDENTITY_OWNERS) if row["identifier"] in asked["names"]]
 
     def sizes(asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         names = [row["customer_id"] for row in latest(TOUCHPOINTS)]
-        return [(name, names.count(name)) for name in asked["customers"] if name in names]
+        return [(name, names.count(name)) for name in asked["names"] if name in names]
 
     def merged(_: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         found = {row["identifier"] for row in latest(IDENTITY_LINKS)}
         return [(key,) for key in sorted(found) if key.startswith("customer_id:")]
 
     def history(asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        rows = [row for row in latest(TOUCHPOINTS) if row["customer_id"] in asked["customers"]]
+        rows = [row for row in latest(TOUCHPOINTS) if row["customer_id"] in asked["names"]]
         return [_history_row(row) for row in sorted(rows, key=lambda row: str(row["customer_id"]))][: asked.get("most")]
 
     def written_ids(asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -48,7 +48,7 @@ def identity_answers(latest: Latest) -> dict[str, Answer]:
             (table.name.partition(".")[2], row["customer_id"], row[identity])
             for table, identity in kinds
             for row in latest(table)
-            if row["customer_id"] in asked["customers"] and not (table is ALERTS and row["status"] == "withdrawn")
+            if row["customer_id"] in asked["names"] and not (table is ALERTS and row["status"] == "withdrawn")
         ]
 
     return {

@@ -60,7 +60,10 @@ class CustomerStore:
     def _evict(self) -> None:
         surplus = len(self.hot) - self._hot_customers
         if surplus > 0:
-            for key in [key for key in self.hot if key not in self.dirty][:surplus]:
+            idle = [key for key in self.hot if key not in self.dirty]
+            # First those whose touches have all gone to somebody else.
+            idle.sort(key=lambda key: bool(self.hot[key].log))
+            for key in idle[:surplus]:
                 self.cold[key].scheduled_ms = self.hot.pop(key).scheduled_ms
 
 

@@ -11,7 +11,7 @@ from schemas.errors import Transient
 from schemas.partitioning import partition_of
 from sinks.writer import Writer
 from streams.history_reader import HistoryReader
-from streams.identity.asking import Answers, Asks
+from streams.identity.asking import Answers, join
 from streams.metrics import Metrics
 from streams.outbox import Keyed, Outbox
 from streams.outcome import Outcome
@@ -33,19 +33,18 @@ class Errands:
         self, partitions: Mapping[int, Partition], attempt: Callable[[Callable[[], Answers]], Answers]
     ) -> dict[Partition, Answers]:
         """What each partition can be answered now, read without holding anything up. Raises Terminal."""
-        asked = {each: each.identities.ask(self._most_moves) for each in partitions.values()}
+        asked = {each: asks for each in partitions.values() if (asks := each.identities.ask(self._most_moves))}
+        if not asked:
+            return {}
+        reader = HistoryReader(self._writer, next(iter(asked)).policy.plan.keeps)
+        loop = asyncio.get_running_loop()
         try:
-            return {partition: await self._read(partition, asks, attempt) for partition, asks in asked.items() if asks}
+            # Together: what a question costs hardly depends on how much it asks.
+            answers = await loop.run_in_executor(self._reading, attempt, lambda: reader.answer(join(asked.values())))
         except Transient:
             # Told to give up, as the partitions are going away: their next owner asks again.
             return {}
-
-    async def _read(
-        self, partition: Partition, asks: Asks, attempt: Callable[[Callable[[], Answers]], Answers]
-    ) -> Answers:
-        reader = HistoryReader(self._writer, partition.policy.plan.keeps)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reading, attempt, lambda: reader.answer(asks))
+        return {partition: answers.of(asks) for partition, asks in asked.items()}
 
     def count(self, partitions: Iterable[Partition]) -> None:
         """Tell the metrics how many errands are left, and `is_pressing` whether any wait for just the next flush."""

@@ -33,8 +33,11 @@ class Cold(msgspec.Struct, gc=False):
 
 def gather_customer(customer: Customer, now_ms: int, origin: Origin, rows: Rows, former: Cold | None) -> Cold:
     """Append the rows of what changed since the last flush; returns the customer's packed form, which they include."""
-    _gather_promises(customer, now_ms, origin, rows)
-    _gather_journeys(customer, origin, rows)
+    state = customer.identity
+    # What is about to move would be shown for a moment, and taken back.
+    if state is None or not (state.is_moving and state.owner and not state.is_settled):
+        _gather_promises(customer, now_ms, origin, rows)
+        _gather_journeys(customer, origin, rows)
     rows.alerts.extend(
         retracted_alert_row(customer.name, episode_id, origin) for episode_id in customer.episodes.take_orphans()
     )

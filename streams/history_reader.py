@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,12 +15,10 @@ from streams.identity.choice import Evidence
 from streams.records import Arrival, Hop, Wire
 from streams.touch_rows import TouchReader
 
-MOST_NAMES = 1_000
-"""In one query, as all of them stand in its text."""
 MOST_STITCHED = 100_000
-"""Touchpoints that are read in order to be stitched anew, of all customers of a partition, in one flush."""
-MOST_MOVED = 50_000
-"""Touchpoints that are read in order to be moved, of all customers of a partition together, in one flush."""
+"""Touchpoints that are read in order to be stitched anew, of all customers, in one flush."""
+MOST_MOVED = 100_000
+"""Touchpoints that are read in order to be moved, of all customers together, in one flush."""
 
 _decode_identifiers = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -43,18 +41,16 @@ class HistoryReader:
 
     def _read_known(self, keys: Sequence[str]) -> dict[str, Known]:
         found = {key: Known([]) for key in keys}
-        for names in _parts(keys):
-            for key, *rest in self._writer.query(queries.DECIDED, {"identifiers": names}):
-                found[key] = Known([], *rest)
-            for key, *rest in self._writer.query(queries.EVIDENCE, {"identifiers": names}):
-                found[key].evidence.append(Evidence(*rest))
+        for key, owner, status, version in self._ask(queries.DECIDED, keys):
+            found[key.decode()] = Known([], owner.decode(), status.decode(), version)
+        for key, owner, rule, occurred_ms, source, event_id in self._ask(queries.EVIDENCE, keys):
+            said = Evidence(owner.decode(), rule.decode(), occurred_ms, source.decode(), event_id.decode())
+            found[key.decode()].evidence.append(said)
         return found
 
     def _choose(self, keys: Sequence[str]) -> list[str]:
         """As many of the customers as may be read whole at once, at least one; the others have to wait."""
-        counts: dict[str, int] = {}
-        for names in _parts([customer_name(key) for key in keys]):
-            counts.update(self._writer.query(queries.SIZES, {"customers": names}))
+        counts = {name.decode(): int(count) for name, count in self._ask(queries.SIZES, list(map(customer_name, keys)))}
         chosen, left = list[str](), MOST_STITCHED
         for key in keys:
             left -= counts.get(customer_name(key), 0)
@@ -64,47 +60,32 @@ class HistoryReader:
         return chosen
 
     def _read_histories(self, keys: Sequence[str], most: int | None) -> dict[str, History]:
-        by_name = {customer_name(key): key for key in keys}
+        names = {customer_name(key): key for key in keys}
         found = {key: History() for key in keys}
-        left = most
-        for names in _parts(list(by_name)):
-            if left == 0:
-                for name in names:
-                    found[by_name[name]].is_whole = False
-                continue
-            count = 0
-            for row in self._stream(names, left):
-                history = found[by_name[row[0].decode()]]
-                history.arrivals.append(self._read_arrival(row))
-                history.late.append(bool(row[15]))
-                count += 1
-            if left is not None:
-                left = self._note_rest(found, by_name, names, left, count)
-            self._read_ids(found, by_name, names)
+        sql = queries.HISTORY if most is None else queries.HISTORY_PART
+        count = 0
+        for row in self._ask(sql, list(names), {"most": most}):
+            history = found[names[row[0].decode()]]
+            history.arrivals.append(self._read_arrival(row))
+            history.late.append(bool(row[15]))
+            count += 1
+        if count == most:
+            # The limit has cut off the last customers in order: after the last that was read, and perhaps that one.
+            reached = max(name for name, key in names.items() if found[key].arrivals)
+            for name, key in names.items():
+                found[key].is_whole = name < reached
+        for table, name, identity in self._ask(queries.WRITTEN_IDS, list(names)):
+            history = found[names[name.decode()]]
+            ids = {b"journeys": history.journey_ids, b"promises": history.promise_ids, b"alerts": history.episode_ids}
+            ids[table].append(identity.decode())
         return found
 
-    def _stream(self, names: Sequence[str], most: int | None) -> Iterator[tuple[Any, ...]]:
-        sql = queries.HISTORY if most is None else queries.HISTORY_PART
-        for rows in self._writer.stream(sql, {"customers": names, "most": most}):
-            yield from rows
-
-    @staticmethod
-    def _note_rest(
-        found: Mapping[str, History], by_name: Mapping[str, str], names: Sequence[str], left: int, count: int
-    ) -> int:
-        if count < left:
-            return left - count
-        # The limit has cut off the last customers in order: those after the last that was read, and perhaps that one.
-        reached = max(name for name in names if found[by_name[name]].arrivals)
-        for name in names:
-            found[by_name[name]].is_whole = name < reached
-        return 0
-
-    def _read_ids(self, found: Mapping[str, History], by_name: Mapping[str, str], names: Sequence[str]) -> None:
-        for table, name, identity in self._writer.query(queries.WRITTEN_IDS, {"customers": names}):
-            history = found[by_name[name]]
-            ids = {"journeys": history.journey_ids, "promises": history.promise_ids, "alerts": history.episode_ids}
-            ids[table].append(identity)
+    def _ask(
+        self, sql: str, names: Sequence[str], parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[tuple[Any, ...]]:
+        if names:
+            for rows in self._writer.stream_about(sql, names, parameters):
+                yield from rows
 
     def _read_arrival(self, row: tuple[Any, ...]) -> Arrival:
         touch = self._touches.read(row[:12])
@@ -117,8 +98,3 @@ class HistoryReader:
             schema_version=version,
         )  # fmt: skip
         return Arrival(0, "", touch, wire, sent_ms, original_ms, hop, False)
-
-
-def _parts(names: Sequence[str]) -> Iterable[Sequence[str]]:
-    ordered = sorted(names)
-    return (ordered[start : start + MOST_NAMES] for start in range(0, len(ordered), MOST_NAMES))

@@ -244,9 +244,11 @@ class Pipeline:
     async def flush(self, *, with_errands: bool = True) -> None:
         """Write all that is unwritten, then commit. Raises Fenced, Terminal or Transient (told to give up)."""
         async with self._flush_lock:
-            answers = await self._errands.ask(self._partitions, self._attempt) if with_errands else {}
+            with self._timed("ask"):
+                answers = await self._errands.ask(self._partitions, self._attempt) if with_errands else {}
             async with self._step:
-                await self._run_errands(answers)
+                with self._timed("errands"):
+                    await self._run_errands(answers)
                 await self._detect_rest()
                 with self._timed("rows"):
                     flush = self._gather()
@@ -325,8 +327,9 @@ class Pipeline:
         """
         settings = self._settings
         while True:
-            calm = settings.flush_interval / 4 if self._errands.is_pressing else settings.flush_interval
-            interval = settings.backlog_flush_interval if self.is_behind else calm
+            interval = settings.backlog_flush_interval if self.is_behind else settings.flush_interval
+            if self._errands.is_pressing:
+                interval /= 4
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())
             await self.flush()

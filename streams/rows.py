@@ -45,9 +45,10 @@ class TouchpointColumns:
 
     def __init__(self) -> None:
         self.columns: list[list[Any]] = [[] for _ in tables.TOUCHPOINTS.columns]
+        self._retractions: list[tuple[Any, ...]] = []
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return len(self.columns[0]) + len(self._retractions)
 
     def extend(
         self, chunk: DecodedChunk, customers: Sequence[Customer], arrivals: Sequence[Arrival], late: Sequence[int]
@@ -89,6 +90,7 @@ class TouchpointColumns:
 
     def take(self, other: TouchpointColumns) -> None:
         """Move all rows of another into this one."""
+        other._fold()
         if not len(self):
             self.columns, other.columns = other.columns, self.columns
             return
@@ -98,14 +100,20 @@ class TouchpointColumns:
 
     def retract(self, customer: str, touch: Touch, partition: int, is_late: bool = False) -> None:
         """Delete the row of a touchpoint: an earlier received version has superseded it, or it has moved on."""
-        row = (
-            (customer, touch.occurred_ms, touch.source, touch.event_id, touch.type)
-            + ("",) * 5
-            + ("{}", "{}", touch.received_ms, 0, touch.occurred_ms, int(is_late), 1, "", touch.moves)
-            + (TOUCHPOINTS_TOPIC, partition, 0, 1)
-        )
-        for column, value in zip(self.columns, row, strict=True):
-            column.append(value)
+        self._retractions.append(
+            (
+                customer, touch.occurred_ms, touch.source, touch.event_id, touch.type, "", "", "", "", "", "{}", "{}",
+                touch.received_ms, 0, touch.occurred_ms, int(is_late), 1, "", touch.moves, TOUCHPOINTS_TOPIC, partition,
+                0, 1,
+            )
+        )  # fmt: skip
+
+    def _fold(self) -> None:
+        """Put retractions where the other rows are."""
+        if self._retractions:
+            for column, values in zip(self.columns, zip(*self._retractions, strict=True), strict=True):
+                column.extend(values)
+            self._retractions = []
 
 
 @dataclass(slots=True)

@@ -56,6 +56,26 @@ class Answers(NamedTuple):
     partial: Mapping[str, History]
     staying: Sequence[str] = ()
 
+    def of(self, asks: Asks) -> Answers:
+        """Those to what one asked."""
+        return Answers(
+            {key: self.known[key] for key in asks.evidence},
+            {key: self.moving[key] for key in asks.moving},
+            {key: self.partial[key] for key in asks.partial if key in self.partial},
+            asks.staying,
+        )
+
+
+def join(asked: Iterable[Asks]) -> Asks:
+    """What several ask, as one."""
+    joined = Asks()
+    for asks in asked:
+        joined.evidence += asks.evidence
+        joined.moving += asks.moving
+        joined.partial += asks.partial
+        joined.staying += asks.staying
+    return joined
+
 
 def touches_of(history: History, but: Iterable[int] = ()) -> list[Touch]:
     """The touches of a history that belong in journeys, without those at the places in `but`."""

@@ -91,7 +91,7 @@ class IdentityDesk:
         """Learn and teach what an arrival says of identity. False: it is not to be stitched here, and was seen to."""
         if len(self._shelf.block_list):
             self._strip(arrival)
-        if not arrival.hop.via:
+        if not arrival.hop.via and (len(arrival.wire.identifiers) > 1 or arrival.touch.type in UNSTITCHED):
             self._teach(arrival, customer, outcome)
         state = customer.identity
         if state is not None:

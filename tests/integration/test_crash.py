@@ -78,6 +78,11 @@ class Interrupted:
     ) -> Iterator[list[tuple[Any, ...]]]:
         return self.writer.stream(sql, parameters, block_rows)
 
+    def stream_about(
+        self, sql: str, names: Sequence[str], parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        return self.writer.stream_about(sql, names, parameters)
+
     def close(self) -> None:
         self.writer.close()
 
