@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from itertools import groupby
@@ -37,13 +38,14 @@ class Errands:
         if not asked:
             return {}
         reader = HistoryReader(self._writer, next(iter(asked)).policy.plan.keeps)
-        loop = asyncio.get_running_loop()
+        loop, began = asyncio.get_running_loop(), time.perf_counter()
         try:
             # Together: what a question costs hardly depends on how much it asks.
             answers = await loop.run_in_executor(self._reading, attempt, lambda: reader.answer(join(asked.values())))
         except Transient:
             # Told to give up, as the partitions are going away: their next owner asks again.
             return {}
+        self._metrics.steps.labels("ask").inc(time.perf_counter() - began)
         return {partition: answers.of(asks) for partition, asks in asked.items()}
 
     def count(self, partitions: Iterable[Partition]) -> None:

@@ -47,8 +47,7 @@ from streams.transport import ChunkConsumer, topic_partitions
 
 TOPICS = (TOUCHPOINTS, TOUCHPOINTS_REKEYED, IDENTITY_LINKS)
 TICK_SECONDS, FIRST_PARTITION = 0.2, 0
-REVOKE_SECONDS = 5.0
-STOP_SECONDS = 20.0
+REVOKE_SECONDS, STOP_SECONDS = 5.0, 20.0
 LOOK_ON_CUSTOMERS = 2_000
 """So many customers are looked at in each tick after the rules have changed."""
 
@@ -74,8 +73,7 @@ class Pipeline:
         self._arriving: dict[int, asyncio.Task[Partition]] = {}
         self.refusals = Refusals(outbox, metrics, writer, settings)
         self._uncommitted: dict[TP, int] = {}
-        self._writing_rows = 0
-        self.tenure = 0
+        self._writing_rows = self.tenure = 0
         # What a chunk did and what it published must be in the same flush: nothing is gathered in between.
         self._step = asyncio.Lock()
         self._flush_lock = asyncio.Lock()
@@ -244,8 +242,7 @@ class Pipeline:
     async def flush(self, *, with_errands: bool = True) -> None:
         """Write all that is unwritten, then commit. Raises Fenced, Terminal or Transient (told to give up)."""
         async with self._flush_lock:
-            with self._timed("ask"):
-                answers = await self._errands.ask(self._partitions, self._attempt) if with_errands else {}
+            answers = await self._errands.ask(self._partitions, self._attempt) if with_errands else {}
             async with self._step:
                 with self._timed("errands"):
                     await self._run_errands(answers)
