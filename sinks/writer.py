@@ -114,34 +114,27 @@ class ClickHouseWriter:
     def stream(
         self, sql: str, parameters: Mapping[str, Any] | None = None, block_rows: int = 65_536
     ) -> Iterator[list[tuple[Any, ...]]]:
-        """See `Writer.stream`."""
-        yield from self._stream(sql, parameters, block_rows, None)
-
-    def stream_about(
-        self, sql: str, names: Sequence[str], parameters: Mapping[str, Any] | None = None
-    ) -> Iterator[list[tuple[Any, ...]]]:
-        """See `Writer.stream_about`."""
-        asked = {
-            "name": "asked",
-            "structure": [("name", "String")],
-            "data": [{"name": name.encode()} for name in names],
-        }
-        yield from self._stream(sql, parameters, 65_536, [asked])
-
-    def _stream(
-        self, sql: str, parameters: Mapping[str, Any] | None, block_rows: int, tables: list[dict[str, Any]] | None
-    ) -> Iterator[list[tuple[Any, ...]]]:
-        # A connection of its own, as one that is read halfway can do nothing else.
+        """See `Writer.stream`. It has a connection to itself, as one that is read halfway can do nothing else."""
         client = self._open_client(self._options)
         settings = {"strings_as_bytes": True, "max_block_size": block_rows}
         try:
-            yield from client.execute_iter(
-                sql, _given(parameters), settings=settings, chunk_size=block_rows, external_tables=tables
-            )
+            yield from client.execute_iter(sql, _given(parameters), settings=settings, chunk_size=block_rows)
         except Exception as error:
             raise classify(error) from error
         finally:
             client.disconnect()
+
+    def stream_about(
+        self, sql: str, names: Sequence[str], parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """See `Writer.stream_about`. Whoever does not read it to its end closes this thread's connection."""
+        rows = [{"name": name.encode()} for name in names]
+        asked = {"name": "asked", "structure": [("name", "String")], "data": rows}
+        settings = {"strings_as_bytes": True}
+        with self._client() as client:
+            yield from client.execute_iter(
+                sql, _given(parameters), settings=settings, chunk_size=65_536, external_tables=[asked]
+            )
 
     def close(self) -> None:
         """See `Writer.close`. A later call of another method connects again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
 from schemas.errors import Transient
@@ -20,12 +20,12 @@ from streams.partition import Partition
 
 
 class Errands:
-    """`reading`: a thread that may wait for ClickHouse. `most_moves`: histories moved per partition in one flush."""
+    """`reading`: a thread that waits for ClickHouse. `most_moves`: histories moved per partition in one flush."""
 
-    def __init__(self, outbox: Outbox, writer: Writer, reading: Executor, metrics: Metrics, most_moves: int) -> None:
+    def __init__(self, outbox: Outbox, writer: Writer, metrics: Metrics, most_moves: int) -> None:
         self._outbox = outbox
         self._writer = writer
-        self._reading = reading
+        self.reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="errands")
         self._metrics = metrics
         self._most_moves = most_moves
         self.is_pressing = False
@@ -41,7 +41,7 @@ class Errands:
         loop, began = asyncio.get_running_loop(), time.perf_counter()
         try:
             # Together: what a question costs hardly depends on how much it asks.
-            answers = await loop.run_in_executor(self._reading, attempt, lambda: reader.answer(join(asked.values())))
+            answers = await loop.run_in_executor(self.reading, attempt, lambda: reader.answer(join(asked.values())))
         except Transient:
             # Told to give up, as the partitions are going away: their next owner asks again.
             return {}

@@ -85,7 +85,7 @@ class Pipeline:
         # One at a time: a take-over that is no longer wanted ends before the one that replaces it begins.
         self._restoring = ThreadPoolExecutor(max_workers=1, thread_name_prefix="restore")
         self._alerting = Alerting(outbox, writer, self._restoring, metrics)
-        self._errands = Errands(outbox, writer, self._restoring, metrics, settings.identity_moves)
+        self._errands = Errands(outbox, writer, metrics, settings.identity_moves)
         self.context = NO_CONTEXT
         self.hear: Callable[[int, list[Touch]], object] = lambda partition, touches: None
         self._facts: list[tuple[object, ...]] = []
@@ -326,7 +326,7 @@ class Pipeline:
         while True:
             interval = settings.backlog_flush_interval if self.is_behind else settings.flush_interval
             if self._errands.is_pressing:
-                interval /= 4
+                interval /= 4 if self.is_behind else 2
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())
             await self.flush()
@@ -395,6 +395,6 @@ class Pipeline:
     def close(self) -> None:
         """Give up what still waits and close the connections to ClickHouse."""
         self._patience.give_up()
-        for threads in (self._writing, self._restoring):
+        for threads in (self._writing, self._restoring, self._errands.reading):
             threads.shutdown(wait=False, cancel_futures=True)
         self._writer.close()

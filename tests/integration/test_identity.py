@@ -43,7 +43,12 @@ def test_what_is_long_closed_when_its_customer_is_learned_joins_too(
     platform.start_worker()
     platform.wait_idle(120)
     assert_joined(platform, records)
-    assert platform.query("SELECT count() FROM journeys.journey_redirects")[0][0] > 1_000
+    [(former, found)] = platform.query(
+        "SELECT uniqExact(former_journey_id), uniqExact(journey_id) FROM analytics.journey_redirects"
+    )
+    assert former > 1_000 and found > 1_000
+    quality = "SELECT linked, provisional_customers, stitched_touchpoints FROM analytics.identity_quality"
+    assert platform.query(quality) == [(3_605, 0, len(records))]
 
 
 def test_it_goes_on_over_more_partitions(start_platform: StartPlatform, tmp_path: Path) -> None:

@@ -171,3 +171,40 @@ def test_an_undone_link_gives_back_just_what_hung_on_it() -> None:
     world.settle()
     assert whose(world)["x2"] == "anonymous_id:x", "a later touchpoint does not link again what a person undid"
     assert decision(world, "anonymous_id:x") == ("", "unlinked")
+
+
+def alerts(world: World) -> set[tuple[str, str, str]]:
+    """(customer, status, why withdrawn) of the alerts about long waits."""
+    rows = [row for row in world.rows(tables.ALERTS) if row["rule"] == "long_wait"]
+    return {(row["customer_id"], row["status"], row["withdrawn_because"]) for row in rows}
+
+
+def test_an_alert_goes_with_its_touchpoints_and_says_why_it_left() -> None:
+    world = World(policy(1000), 3)
+    world.tell([Told({"anonymous_id": "x"}, at(0), "queue", "queue_joined", {"queue": "tills"}, "S")])
+    world.settle()
+    world.pass_time(at(3))
+    assert alerts(world) == {("anonymous_id:x", "open", "")}
+
+    world.tell([Told({"anonymous_id": "x", "customer_id": "A"}, at(3), "login", "identified")])
+    world.settle()
+    world.pass_time(at(3))
+    assert alerts(world) == {("anonymous_id:x", "withdrawn", "merged"), ("A", "open", "")}
+
+    world.act(Link("anonymous_id:x", "customer_id:A", "unlinked", at(4), "console", "act", "dana"))
+    world.settle()
+    world.pass_time(at(4))
+    assert alerts(world) == {("anonymous_id:x", "open", ""), ("A", "withdrawn", "unlinked")}
+
+
+def test_a_former_journey_id_tells_where_its_beginning_is_now() -> None:
+    world = World(policy(1000), 3)
+    world.tell([Told({"anonymous_id": "x"}, at(0), "first"), Told({"customer_id": "A"}, at(1), "own")])
+    world.settle()
+    former = {row["customer_id"]: row["journey_id"] for row in world.rows(tables.JOURNEYS)}
+    world.tell([Told({"anonymous_id": "x", "customer_id": "A"}, at(2), "login", "identified")])
+    world.settle()
+    [journey] = world.rows(tables.JOURNEYS)
+    assert journey["touchpoints"] == 3 and journey["journey_id"] not in former.values()
+    begins = {row["journey_id"]: row["event_id"] for row in world.rows(tables.JOURNEY_REDIRECTS)}
+    assert begins == {former["anonymous_id:x"]: "first", former["A"]: "own"}
