@@ -37,6 +37,13 @@ class CustomerStore:
         """The customer of a key, if there is one already."""
         return self.hot.get(key) or (self._open(key) if key in self.cold else None)
 
+    def mentioning(self, key: str) -> list[Customer]:
+        """Customers whose stored state, or whose identity as it is now, may name a key."""
+        needle = key.partition(":")[2].encode()
+        stored = [name for name, cold in self.cold.items() if needle in cold.head]
+        unpacked = [name for name, customer in self.hot.items() if customer.identity is not None]
+        return [customer for name in {*stored, *unpacked} if (customer := self.known(name)) is not None]
+
     def _open(self, key: str) -> Customer | None:
         cold = self.cold.get(key)
         if cold is not None:

@@ -172,8 +172,8 @@ class Partition(CustomerStore):
         if former is not None and former.occurred_ms != touch.occurred_ms:
             self.touchpoints.retract(customer.name, former, chunk.partition)
 
-    def erase(self, key: str) -> None:
-        """Let go of an erased customer, and take nothing more under this key."""
+    def erase(self, key: str) -> list[Customer]:
+        """Let go of an erased customer, and take nothing more under this key. Returns those whose state may name it."""
         customer = self.known(key)
         self.block_list.add(key)
         if customer is not None:
@@ -181,6 +181,7 @@ class Partition(CustomerStore):
                 kept.pop(key, None)
             self.alerts.drop(customer.name)
             self._gone[key] = customer, self.cold.pop(key, None)
+        return self.mentioning(key)
 
     def mark(self, customer: Customer) -> None:
         """Have a customer looked at and written."""

@@ -93,10 +93,10 @@ def forget(
     with _progress() as tell, _opened(settings, asked, name_actor(by), now, dry_run, tell) as (run, services):
         run.look(with_raw_topics=scan_topics)
         if not dry_run:
-            if run.is_unknown and not (yes or block):
+            if run.is_unknown and not block:
                 raise Misconfigured(
-                    f"nothing is stored under {asked.typed!r}: is it written as the sources write it? --block puts it "
-                    "on the block list all the same"
+                    f"nothing is stored under {asked.typed!r}: is it written as the sources write it, and of an e-mail "
+                    "or phone, is JOURNEYS_IDENTIFIER_KEY the right one? --block puts it on the block list all the same"
                 )
             tell("")
             _confirm(run.receipt, yes or (block and run.is_unknown))

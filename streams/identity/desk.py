@@ -12,12 +12,12 @@ from typing import NamedTuple, Protocol
 
 from schemas.catalogue import UNSTITCHED
 from schemas.episode import WithdrawnBecause
-from schemas.identifiers import record_key
 from schemas.links import ERASED, Link
 from streams.customer import Customer
 from streams.forgotten import BlockList
 from streams.identity.asking import Answers, Asks, History, Known, touches_of
 from streams.identity.choice import Decision, Evidence, add_evidence, decide
+from streams.identity.erasing import purge, strip
 from streams.identity.hops import is_settled, route
 from streams.identity.ledger import Ledger
 from streams.identity.sending import forward, links_of, origin, tell_link, tell_release
@@ -55,8 +55,8 @@ class Shelf(Protocol):
     def known(self, key: str) -> Customer | None:
         """The customer of a key, if there is one already."""
 
-    def erase(self, key: str) -> None:
-        """Let go of an erased customer, and take nothing more under this key."""
+    def erase(self, key: str) -> list[Customer]:
+        """Let go of an erased customer, and take nothing more under this key. Returns those whose state may name it."""
 
     def mark(self, customer: Customer) -> None:
         """Have a customer looked at and written."""
@@ -90,7 +90,7 @@ class IdentityDesk:
     def take(self, arrival: Arrival, customer: Customer, outcome: Outcome) -> bool:
         """Learn and teach what an arrival says of identity. False: it is not to be stitched here, and was seen to."""
         if len(self._shelf.block_list):
-            self._strip(arrival)
+            strip(arrival, self._shelf.block_list)
         if not arrival.hop.via and (len(arrival.wire.identifiers) > 1 or arrival.touch.type in UNSTITCHED):
             self._teach(arrival, customer, outcome)
         state = customer.identity
@@ -99,6 +99,8 @@ class IdentityDesk:
             if not state.is_known:
                 self.ledger.unknown.add(customer.key)
             owner = "" if state.is_settled or customer.key in self._fresh else state.owner
+            if owner and self._shelf.block_list.holds(owner):
+                owner = ""
             way = route(customer.key, owner, state.version, arrival.hop, state.released)
             if way is not None and way.is_circle:
                 self._note_circle(customer, state)
@@ -116,13 +118,6 @@ class IdentityDesk:
     def note(self, key: str, arrival: Arrival) -> None:
         """Note that a touchpoint was taken, and its row will be written with the next flush."""
         self.ledger.note(key, arrival.touch.reference, self._shelf.flushes)
-
-    def _strip(self, arrival: Arrival) -> None:
-        """Take erased identifiers off a touchpoint of somebody else."""
-        block_list, identifiers = self._shelf.block_list, arrival.wire.identifiers
-        if any(block_list.holds(record_key(kind, value)) for kind, value in identifiers.items()):
-            kept = {kind: v for kind, v in identifiers.items() if not block_list.holds(record_key(kind, v))}
-            arrival.wire.identifiers = kept
 
     def _teach(self, arrival: Arrival, customer: Customer, outcome: Outcome) -> None:
         said = links_of(arrival, customer.key)
@@ -156,12 +151,17 @@ class IdentityDesk:
         for key, release in chunk.releases:
             if not self.release(key, release, outcome):
                 outcome.sendings.append(tell_release(key, release))
-        for identifier in chunk.forgotten:
-            self._shelf.erase(identifier)
-            self._drop_errands(identifier)
         for link in chunk.links:
             if not self.hear(link, outcome):
                 outcome.sendings.append(tell_link(link))
+        # After the links: what an erasure unties comes before what it has forgotten.
+        for identifier in chunk.forgotten:
+            self._drop_errands(identifier)
+            for customer in self._shelf.erase(identifier):
+                if (state := customer.identity) is not None and purge(state, identifier):
+                    if state.is_known:
+                        self._decide(customer, state, outcome)
+                    self._mark(customer)
 
     def _drop_errands(self, key: str) -> None:
         self.ledger.drop(key)
@@ -171,8 +171,9 @@ class IdentityDesk:
 
     def hear(self, link: Link, outcome: Outcome) -> bool:
         """Take a link into account. False when its identifier belongs to another partition."""
+        is_untying = link.rule == "unlinked" and link.reason == ERASED
         block_list = self._shelf.block_list
-        if block_list.holds(link.identifier) or block_list.holds(link.owner):
+        if block_list.holds(link.identifier) or (block_list.holds(link.owner) and not is_untying):
             return True
         customer = self._shelf.find(link.identifier)
         if customer is None:
@@ -183,7 +184,7 @@ class IdentityDesk:
                 customer.identity = IdentityState()
         state = _identity_of(customer)
         state.active_ms = max(state.active_ms, self._shelf.time_ms, link.occurred_ms)
-        if link.rule == "unlinked" and link.reason == ERASED:
+        if is_untying:
             # What was known of an erased customer is dropped rather than kept together with its undoing.
             state.evidence = [each for each in state.evidence if each.owner != link.owner]
         else:
@@ -212,7 +213,8 @@ class IdentityDesk:
         self.reopen(customer)
         if state.is_settled:
             # The circle may be broken now: what is here looks for its way again.
-            state.is_settled = False
+            state.is_settled, state.status = False, ""
+            self._decide(customer, state, outcome)
             self._move(customer, state)
         elif state.owner:
             outcome.sendings.append(tell_release(state.owner, release))
@@ -226,7 +228,7 @@ class IdentityDesk:
         if decision.owner != former:
             state.owner, state.is_settled = decision.owner, False
             state.version = max(self._shelf.next_version, state.version + 1)
-            if former:
+            if former and not self._shelf.block_list.holds(former):
                 state.formers.append(former)
             self._fresh[customer.key] = self._shelf.flushes
             self._move(customer, state)

@@ -167,7 +167,7 @@ def test_where_nothing_joins_two_it_says_what_keeps_them_apart() -> None:
     circle = family(CUSTOMER, decision(CUSTOMER, SECOND, "loop")), family(SECOND, decision(SECOND, CUSTOMER, "loop"))
     assert told(*circle)[1:3] == [
         "  C-1 is a customer of its own",
-        "    merge records lead from it to C-2 and back, so they are not followed, and what came here stays",
+        "    merge records lead from it to C-2 and back: all of it is with one of them, the first by name",
     ]
 
 

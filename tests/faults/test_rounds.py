@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from tests.integration.conftest import StartPlatform
 from tests.integration.ecom import assert_sessions, kill_in_turn, repeat_some, shuffle, wait_for_progress
 from tests.integration.expectations import GAP_ONLY, assert_exact, expect, read_ecom
-from tests.integration.harness import Platform, resume, suspend, wait_until
+from tests.integration.harness import Feed, Platform, resume, suspend, wait_until
+from tests.integration.identity import assert_joined, hide_customers
 from tests.integration.outage import CHUNK, LIMIT, SMALL_BUFFER, down, survive, suspended
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
@@ -64,8 +65,29 @@ def test_a_minute_without_the_database(
 def test_anything_at_any_time(start_platform: StartPlatform, tmp_path: Path, seed: int) -> None:
     """Two workers; kills, hangs, polite stops and database deaths in random order."""
     records = repeat_some(shuffle(read_ecom(tmp_path), seed), seed)
-    chosen = random.Random(seed)
     platform = start_platform(**GAP_ONLY)
+    do_anything(platform, records, seed)
+    # An insert in which a worker hung may land after all; its rows are looked for and taken back.
+    expected = expect(records)
+    wait_until(lambda: platform.journeys() == expected.journeys, "what was still written to be taken back", 90)
+    assert_exact(platform, expected)
+
+
+def test_anything_at_any_time_while_customers_are_learned(
+    start_platform: StartPlatform, tmp_path: Path, seed: int
+) -> None:
+    """The same, with each session under an anonymous id until somebody logs in."""
+    records = read_ecom(tmp_path)
+    platform = start_platform(**GAP_ONLY)
+    do_anything(platform, repeat_some(shuffle(hide_customers(records), seed), seed), seed)
+    expected = expect(records)
+    wait_until(lambda: platform.journeys().keys() == expected.journeys.keys(), "the journeys", 90)
+    assert_joined(platform, records)
+
+
+def do_anything(platform: Platform, records: Sequence[Feed], seed: int) -> None:
+    """Feed the records to two workers while everything fails in turn, until all is done."""
+    chosen = random.Random(seed)
     platform.wait_assigned(platform.start_worker(), platform.start_worker())
     faults = [kill, hang, leave, kill_database, hang_database] * 2
     chosen.shuffle(faults)
@@ -75,12 +97,8 @@ def test_anything_at_any_time(start_platform: StartPlatform, tmp_path: Path, see
             replace_the_dead(platform)
             time.sleep(chosen.uniform(0, 4))
     replace_the_dead(platform)
-    platform.wait_idle(90)
+    platform.wait_idle(120)
     assert {worker.exit_code for worker in platform.workers} <= {None, 0, -9, FENCED}
-    # An insert in which a worker hung may land after all; its rows are looked for and taken back.
-    expected = expect(records)
-    wait_until(lambda: platform.journeys() == expected.journeys, "what was still written to be taken back", 90)
-    assert_exact(platform, expected)
 
 
 def kill(platform: Platform, chosen: random.Random) -> None:

@@ -127,7 +127,7 @@ def test_without_a_worker_the_order_stays_until_one_has_obeyed(start_platform: S
 
 def test_a_table_or_customer_that_nobody_has_heard_of(start_platform: StartPlatform) -> None:
     platform = start_platform()
-    unknown = forget(platform, "email:nobody@example.com")
+    unknown = forget(platform, "email:nobody@example.com", "--yes")
     assert unknown.returncode == 1 and "nothing is stored under" in one_line(unknown.stderr)
     assert platform.query(FORGOTTEN) == []
     make = "CREATE TABLE journeys.{} ({} String) ENGINE = MergeTree ORDER BY tuple() SETTINGS old_parts_lifetime = 400"

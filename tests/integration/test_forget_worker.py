@@ -72,3 +72,21 @@ def test_workers_let_go_of_an_erased_customer_and_drop_what_comes_later(start_pl
     ]
     assert platform.dead_letter_reasons() == {}
     assert forget(platform, f"email:{EMAIL}", "--dry-run")["found"] == 0
+
+
+def test_what_an_erased_customer_shared_goes_on_with_the_others(start_platform: StartPlatform) -> None:
+    platform = start_platform()
+    platform.wait_assigned(platform.start_worker())
+    email = {"email": EMAIL_NEW}
+    platform.send([seen("s1", customer_id=CUSTOMER, **email)])
+    platform.wait_idle()
+    platform.send([seen("s2", customer_id=OTHER, **email), seen("s3", **email)])
+    platform.wait_idle()
+    assert platform.members()["store", "s3"][0] == CUSTOMER, "the first of two has it"
+
+    receipt = forget(platform, f"customer_id:{CUSTOMER}", "--yes", "--wait", "30s")
+    assert receipt["clean"], receipt
+    platform.send([seen("s4", **email), seen("s5", customer_id=CUSTOMER)])
+    platform.wait_idle()
+    customers = {event: customer for (_, event), (customer, _) in platform.members().items()}
+    assert customers == {"s2": OTHER, "s4": OTHER}
