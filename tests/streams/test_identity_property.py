@@ -90,7 +90,7 @@ def run(told: list[Told], seed: int, steps: int, partitions: int, grown: int | N
 
 
 @given(told=worlds(), seed=st.integers(0, 10**6), partitions=st.integers(1, 3))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_every_touchpoint_ends_with_the_customer_that_the_oracle_names(
     told: list[Told], seed: int, partitions: int
 ) -> None:
@@ -191,7 +191,7 @@ def decoded(told: Told) -> Touch:
 
 @pytest.mark.parametrize("lateness_hours", [2, 1000])
 @given(told=hidden(), seed=st.integers(0, 10**6), partitions=st.integers(1, 3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_sessions_that_are_long_closed_join_the_journeys_of_their_customer(
     lateness_hours: int, told: list[Told], seed: int, partitions: int
 ) -> None:
