@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sinks import identity_queries as queries
-from sinks.tables import ALERTS, IDENTITY_LINKS, IDENTITY_OWNERS, JOURNEYS, PROMISES, TOUCHPOINTS, Table
+from sinks.state_queries import IDENTITIES
+from sinks.tables import ALERTS, IDENTITY_LINKS, IDENTITY_OWNERS, TOUCHPOINTS, Table
 
 Row = dict[str, Any]
 Answer = Callable[[Mapping[str, Any]], list[tuple[Any, ...]]]
@@ -43,10 +44,9 @@ def identity_answers(latest: Latest) -> dict[str, Answer]:
         return [_history_row(row) for row in sorted(rows, key=lambda row: str(row["customer_id"]))][: asked.get("most")]
 
     def written_ids(asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        kinds = ((JOURNEYS, "journey_id"), (PROMISES, "promise_id"), (ALERTS, "episode_id"))
         return [
             (table.name.partition(".")[2], row["customer_id"], row[identity])
-            for table, identity in kinds
+            for table, identity in IDENTITIES
             for row in latest(table)
             if row["customer_id"] in asked["names"] and not (table is ALERTS and row["status"] == "withdrawn")
         ]

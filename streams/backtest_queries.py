@@ -50,7 +50,7 @@ _HAS_BEGUN = """customer_id IN (
 
 
 def touchpoints(needs: Needs, share: Share) -> Question:
-    """Rows in order of customer and time, see `backtest_history.TouchReader`."""
+    """Rows in order of customer and time, see `touch_rows.TouchReader`."""
     sql, parameters = _choose(_READ, needs, share)
     return sql, {**parameters, "signals": tuple(sorted(needs.keeps))}
 

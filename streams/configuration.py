@@ -8,7 +8,6 @@ from functools import cached_property
 
 from schemas.durations import to_milliseconds
 from schemas.identifiers import Pseudonymiser
-from schemas.partitioning import partition_of
 from schemas.settings import Settings
 from streams.decoding import Door
 from streams.friction.plan import Plan
@@ -32,11 +31,6 @@ class Configuration:
     def rules(self) -> Mapping[str, Rule]:
         """What episodes may be of, by id: the rules in force, and the guard's."""
         return {**self.policy.plan.rules, SOURCE_SILENT.id: SOURCE_SILENT}
-
-    @staticmethod
-    def owner(key: bytes, partitions: int) -> int:
-        """The partition that owns a record key."""
-        return partition_of(key, partitions)
 
     @classmethod
     def of(cls, settings: Settings, plan: Plan, weights: Weights | None = None) -> Configuration:

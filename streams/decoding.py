@@ -36,7 +36,7 @@ from schemas.wire import EARLIEST_MS, check_time, parse_touchpoint
 from streams.identity.hops import read_hop, read_key
 from streams.identity.link_decoding import decode_links, take_releases
 from streams.property_decoders import PropertyDecoders
-from streams.records import Arrival, DecodedChunk, Record, Wire, refuse
+from streams.records import Arrival, DecodedChunk, Hop, Record, Wire, refuse
 from streams.touch import DETAILS, Touch
 
 STEP = "decode"
@@ -90,11 +90,10 @@ class Decoder:
             records = take_releases(records, chunk)
         wires = _decode_wires(records)
         times = _parse_times(wires)
-        earliest, latest = max(EARLIEST_MS, now_ms - self._door.oldest_ms), now_ms + self._door.ahead_ms
+        earliest = EARLIEST_MS if is_sent_on else max(EARLIEST_MS, now_ms - self._door.oldest_ms)
+        latest = now_ms + self._door.ahead_ms
         has_clean_ids = _are_clean([wire.event_id for wire in wires if wire is not None])
         arrivals, accept = chunk.arrivals, self._accept
-        if is_sent_on:
-            earliest = EARLIEST_MS
         for record, wire, occurred_ms in zip(records, wires, times, strict=True):
             arrival = None
             if wire is not None and occurred_ms is not None and occurred_ms <= latest:
@@ -139,7 +138,7 @@ class Decoder:
             details,
         )  # fmt: skip
         if is_sent_on:
-            return _follow(record, Arrival(record.offset, key, touch, wire))
+            return _follow(record, read_hop(record), Arrival(record.offset, key, touch, wire))
         is_plain = len(identifiers) == 1 and kind != CUSTOMERS_MERGED
         return Arrival(record.offset, key, touch, wire, is_plain=is_plain)
 
@@ -195,7 +194,7 @@ class Decoder:
             record.offset, record_key(*strongest(wire.identifiers)), touch, wire, sent_ms, original_ms,
             is_plain=len(wire.identifiers) == 1 and touch.type != CUSTOMERS_MERGED,
         )  # fmt: skip
-        return _follow(record, arrival) if is_sent_on else arrival
+        return _follow(record, hop, arrival) if is_sent_on else arrival
 
     def _hide(self, identifiers: dict[str, str]) -> dict[str, str]:
         if all(is_pseudonym(identifiers[kind]) for kind in PERSONAL_KINDS & identifiers.keys()):
@@ -211,9 +210,9 @@ class Decoder:
 _KINDS = frozenset(KINDS)
 
 
-def _follow(record: Record, arrival: Arrival) -> Arrival:
+def _follow(record: Record, hop: Hop | None, arrival: Arrival) -> Arrival:
     """The arrival of a touchpoint that was sent on: its record's key says to whom, a header by which way."""
-    hop, key = read_hop(record), read_key(record)
+    key = read_key(record)
     arrival.is_plain = False
     if hop is not None:
         arrival.hop = hop

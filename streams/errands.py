@@ -62,7 +62,6 @@ class Errands:
                 for each in sendings
             ]
             await self._outbox.send_all(topic, records)
-        outcome.sendings.clear()
         self._count(outcome)
 
     def _count(self, outcome: Outcome) -> None:
@@ -70,6 +69,5 @@ class Errands:
             self._metrics.identity.labels(what).inc(count)
         for hops, count in outcome.hops.items():
             self._metrics.identity_hops.observe([hops] * count)
-        self._metrics.time_to_merge.observe(outcome.merge_seconds)
-        for counted in (outcome.identity, outcome.hops, outcome.merge_seconds):
-            counted.clear()
+        if outcome.merge_seconds:
+            self._metrics.time_to_merge.observe(outcome.merge_seconds)

@@ -35,7 +35,7 @@ def gather_customer(customer: Customer, now_ms: int, origin: Origin, rows: Rows,
     """Append the rows of what changed since the last flush; returns the customer's packed form, which they include."""
     state = customer.identity
     # What is about to move would be shown for a moment, and taken back.
-    if state is None or not (state.is_moving and state.owner and not state.is_settled):
+    if state is None or not (state.is_moving and state.destination):
         _gather_promises(customer, now_ms, origin, rows)
         _gather_journeys(customer, origin, rows)
     rows.alerts.extend(

@@ -57,17 +57,17 @@ class Partition(CustomerStore):
 
     def restore(self, blocks: Iterable[tuple[str, int, int, bytes]]) -> None:
         """Take over stored states: (customer key, segment, next due, blob), each customer's segments in order."""
-        cold, due = self.cold, self._due
+        cold, due, busy = self.cold, self._due, list[str]()
         for key, segment, due_ms, blob in blocks:
             if segment == 0:
                 cold[key] = Cold(due_ms, due_ms, blob)
                 due.append((due_ms, key))
                 if due_ms == NEVER_MS:
-                    self.identities.ledger.restored.append(key)
+                    busy.append(key)
             else:
                 cold[key].sealed += (blob,)
         heapq.heapify(due)
-        self.identities.note_restored()
+        self.identities.restore(busy)
 
     def adopt_orphans(
         self, customer_name: str, journey_ids: Iterable[str], promise_ids: Iterable[str], episode_ids: Iterable[str]
@@ -119,14 +119,8 @@ class Partition(CustomerStore):
                 if not self.identities.take(arrival, customer, outcome):
                     self.drop_if_empty(customer)
                     continue
-                if touch.type in UNSTITCHED:
-                    touched[key] = customer
-                    accepted.append(arrival)
-                    customers.append(customer)
-                    late.append(False)
-                    self.identities.note(key, arrival)
-                    continue
-            verdict = customer.add(touch, time_ms)
+            is_stitched = arrival.is_plain or touch.type not in UNSTITCHED
+            verdict = customer.add(touch, time_ms) if is_stitched else in_time
             if verdict is in_time or verdict is Verdict.RETURNED:
                 touched[key] = customer
             elif verdict is Verdict.DUPLICATE:

@@ -98,7 +98,7 @@ class IdentityDesk:
             state.active_ms = self._shelf.time_ms
             if not state.is_known:
                 self.ledger.unknown.add(customer.key)
-            owner = "" if state.is_settled or customer.key in self._fresh else state.owner
+            owner = "" if customer.key in self._fresh else state.destination
             if owner and self._shelf.block_list.holds(owner):
                 owner = ""
             way = route(customer.key, owner, state.version, arrival.hop, state.released)
@@ -186,7 +186,7 @@ class IdentityDesk:
         state.active_ms = max(state.active_ms, self._shelf.time_ms, link.occurred_ms)
         if is_untying:
             # What was known of an erased customer is dropped rather than kept together with its undoing.
-            state.evidence = [each for each in state.evidence if each.owner != link.owner]
+            purge(state, link.owner)
         else:
             self.links.append(link)
             add_evidence(state.evidence, Evidence.of(link), self._shelf.policy.limits)
@@ -265,10 +265,9 @@ class IdentityDesk:
         """Whether links, decisions or redirects wait for the next flush."""
         return bool(self.links or self.decisions or self.redirects)
 
-    def note_restored(self) -> None:
-        """Take up the errands of which stored states tell; called before anything is taken."""
-        found = [customer for key in self.ledger.restored if (customer := self._shelf.find(key)) is not None]
-        self.ledger.restored.clear()
+    def restore(self, keys: Iterable[str]) -> None:
+        """Take up the errands of which the stored states of these tell; called before anything is taken."""
+        found = [customer for key in keys if (customer := self._shelf.find(key)) is not None]
         self.ledger.restore(found)
         for customer in found:
             # Whoever died over an errand may have taken rows back that are right after all.
@@ -284,7 +283,7 @@ class IdentityDesk:
     def _goes_on(self, key: str) -> bool:
         customer = self._shelf.find(key)
         state = customer.identity if customer is not None else None
-        return state is not None and bool(state.owner) and not state.is_settled
+        return state is not None and bool(state.destination)
 
     def apply(self, answers: Answers, outcome: Outcome) -> None:
         """Do the errands to which these are the answers: releases and new stitching first, then moves."""
@@ -361,9 +360,8 @@ class IdentityDesk:
     def _send_off(self, customer: Customer, state: IdentityState, history: History, outcome: Outcome) -> set[int]:
         """Send what can go on its way; returns the places of that."""
         gone = set()
-        owner = "" if state.is_settled else state.owner
         for place, arrival in enumerate(history.arrivals):
-            way = route(customer.key, owner, state.version, arrival.hop, state.released)
+            way = route(customer.key, state.destination, state.version, arrival.hop, state.released)
             if way is not None and way.is_circle:
                 self._note_circle(customer, state)
             if way is not None and way.key != customer.key:

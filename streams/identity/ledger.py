@@ -15,11 +15,10 @@ MOST_EVIDENCE_ASKED = 20_000
 
 
 class Ledger:
-    """`unknown`: keys of which ClickHouse may hold evidence. `restored`: keys whose stored state tells of errands."""
+    """`unknown`: keys of which ClickHouse may hold evidence."""
 
     def __init__(self) -> None:
         self.unknown: set[str] = set()
-        self.restored: list[str] = []
         self._moving: dict[str, int] = {}
         self._partial: dict[str, int] = {}
         self._partial_again: dict[str, int] = {}

@@ -31,6 +31,11 @@ class IdentityState(msgspec.Struct, array_like=True, gc=False):
     formers: list[str] = []
 
     @property
+    def destination(self) -> str:
+        """To whom what comes goes on; empty: it stays."""
+        return "" if self.is_settled else self.owner
+
+    @property
     def has_errand(self) -> bool:
         """Whether something has to be read from ClickHouse before all is right."""
         return self.is_moving or self.is_partial or not self.is_known

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sinks.tables import Table
+from sinks.writer import Writer
 
 NOW_MS = 1_795_000_000_000
 
@@ -18,6 +19,11 @@ def columns(table: Table, rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     known = set(table.columns)
     assert all(known >= set(row) for row in rows), [set(row) - known for row in rows]
     return [[row.get(name, _filler(name, kind)) for row in rows] for name, kind in table.wire]
+
+
+def put(writer: Writer, table: Table, *rows: Mapping[str, Any]) -> None:
+    """Insert rows, all in one part for each month."""
+    writer.insert(table, columns(table, rows))
 
 
 def _filler(name: str, kind: str) -> Any:

@@ -1,15 +1,14 @@
 """What people did about alerts, as analysts see it: the last of each kind counts."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import time
 from typing import Any
 
 import pytest
 
-from sinks.tables import ALERT_ACTIONS, ALERTS, Table
+from sinks.tables import ALERT_ACTIONS, ALERTS
 from sinks.writer import ClickHouseWriter
-from tests.sinks.rows import columns, uuid
+from tests.sinks.rows import put, uuid
 
 pytestmark = pytest.mark.integration
 
@@ -17,10 +16,6 @@ MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 NOW_MS = int(time() * 1000)
 EPISODE = {"episode_id": str(uuid(1)), "rule": "long_wait", "customer_id": "C-1", "store_id": "S-1", "subject": "tills"}
 FIELDS = "acknowledged_by, acknowledged_at, assigned_to, human_resolved_by, human_resolved_at, effective_status, notes"
-
-
-def put(writer: ClickHouseWriter, table: Table, *rows: Mapping[str, Any]) -> None:
-    writer.insert(table, columns(table, rows))
 
 
 def alert(**changed: Any) -> dict[str, Any]:

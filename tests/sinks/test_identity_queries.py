@@ -6,15 +6,15 @@ from typing import Any
 from sinks import identity_queries as queries
 from sinks.tables import ALERTS, IDENTITY_LINKS, IDENTITY_OWNERS, JOURNEYS, PROMISES, TOUCHPOINTS, Table
 from sinks.writer import Writer
-from tests.sinks.rows import NOW_MS, columns, uuid
+from tests.sinks.rows import NOW_MS, put, uuid
 
 X, TABLET = "anonymous_id:x", "device_id:tablet"
 
 
-def put(writer: Writer, table: Table, *rows: Mapping[str, Any]) -> None:
+def put_apart(writer: Writer, table: Table, *rows: Mapping[str, Any]) -> None:
     """Each row in a part of its own."""
     for row in rows:
-        writer.insert(table, columns(table, [row]))
+        put(writer, table, row)
 
 
 def ask(writer: Writer, sql: str, *names: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -27,9 +27,9 @@ def link(identifier: str, owner: str, at_ms: int, rule: str = "seen_together") -
 
 
 def test_evidence_is_found_by_identifier(writer: Writer) -> None:
-    put(writer, IDENTITY_LINKS, link(X, "customer_id:A", NOW_MS + 2), link(X, "customer_id:B", NOW_MS + 1))
-    put(writer, IDENTITY_LINKS, link(X, "customer_id:A", NOW_MS + 2), link(TABLET, "customer_id:A", NOW_MS))
-    put(writer, IDENTITY_LINKS, link("customer_id:A", "customer_id:B", NOW_MS, "merged"))
+    put_apart(writer, IDENTITY_LINKS, link(X, "customer_id:A", NOW_MS + 2), link(X, "customer_id:B", NOW_MS + 1))
+    put_apart(writer, IDENTITY_LINKS, link(X, "customer_id:A", NOW_MS + 2), link(TABLET, "customer_id:A", NOW_MS))
+    put_apart(writer, IDENTITY_LINKS, link("customer_id:A", "customer_id:B", NOW_MS, "merged"))
     found = set(ask(writer, queries.EVIDENCE, X, "anonymous_id:y"))
     assert {row[:4] for row in found} == {
         (X.encode(), b"customer_id:A", b"seen_together", NOW_MS + 2),
@@ -39,9 +39,9 @@ def test_evidence_is_found_by_identifier(writer: Writer) -> None:
 
 
 def test_of_decisions_the_last_counts(writer: Writer) -> None:
-    put(writer, IDENTITY_OWNERS, {"identifier": X, "owner": "customer_id:B", "status": "linked", "_version": 7})
-    put(writer, IDENTITY_OWNERS, {"identifier": X, "owner": "customer_id:A", "status": "conflict", "_version": 8})
-    put(writer, IDENTITY_OWNERS, {"identifier": TABLET, "status": "flagged", "_version": 9})
+    put_apart(writer, IDENTITY_OWNERS, {"identifier": X, "owner": "customer_id:B", "status": "linked", "_version": 7})
+    put_apart(writer, IDENTITY_OWNERS, {"identifier": X, "owner": "customer_id:A", "status": "conflict", "_version": 8})
+    put_apart(writer, IDENTITY_OWNERS, {"identifier": TABLET, "status": "flagged", "_version": 9})
     assert ask(writer, queries.DECIDED, X) == [(X.encode(), b"customer_id:A", b"conflict", 8)]
 
 
@@ -55,7 +55,7 @@ def events(rows: list[tuple[Any, ...]]) -> list[tuple[str, str, int]]:
 
 def test_a_history_is_what_tables_show(writer: Writer) -> None:
     hops = '[["anonymous_id:x",5],["email:e",6]]'
-    put(
+    put_apart(
         writer,
         TOUCHPOINTS,
         touchpoint(
@@ -87,12 +87,12 @@ def test_a_history_is_what_tables_show(writer: Writer) -> None:
 
 
 def test_what_is_written_of_a_customer_and_not_taken_back(writer: Writer) -> None:
-    put(writer, JOURNEYS, {"customer_id": "A", "journey_id": str(uuid(1)), "_version": 1})
-    put(writer, JOURNEYS, {"customer_id": "A", "journey_id": str(uuid(2)), "_version": 1})
-    put(writer, JOURNEYS, {"customer_id": "A", "journey_id": str(uuid(2)), "_version": 2, "_is_deleted": 1})
-    put(writer, PROMISES, {"customer_id": "A", "promise_id": str(uuid(3)), "_version": 1})
-    put(writer, ALERTS, {"customer_id": "A", "episode_id": str(uuid(4)), "status": "resolved", "_version": 1})
-    put(writer, ALERTS, {"customer_id": "A", "episode_id": str(uuid(5)), "status": "withdrawn", "_version": 1})
-    put(writer, ALERTS, {"customer_id": "B", "episode_id": str(uuid(6)), "status": "open", "_version": 1})
+    put_apart(writer, JOURNEYS, {"customer_id": "A", "journey_id": str(uuid(1)), "_version": 1})
+    put_apart(writer, JOURNEYS, {"customer_id": "A", "journey_id": str(uuid(2)), "_version": 1})
+    put_apart(writer, JOURNEYS, {"customer_id": "A", "journey_id": str(uuid(2)), "_version": 2, "_is_deleted": 1})
+    put_apart(writer, PROMISES, {"customer_id": "A", "promise_id": str(uuid(3)), "_version": 1})
+    put_apart(writer, ALERTS, {"customer_id": "A", "episode_id": str(uuid(4)), "status": "resolved", "_version": 1})
+    put_apart(writer, ALERTS, {"customer_id": "A", "episode_id": str(uuid(5)), "status": "withdrawn", "_version": 1})
+    put_apart(writer, ALERTS, {"customer_id": "B", "episode_id": str(uuid(6)), "status": "open", "_version": 1})
     found = {(table, identity.decode()) for table, _, identity in ask(writer, queries.WRITTEN_IDS, "A")}
     assert found == {(b"journeys", str(uuid(1))), (b"promises", str(uuid(3))), (b"alerts", str(uuid(4)))}

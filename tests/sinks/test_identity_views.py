@@ -1,16 +1,16 @@
 """How well identity works in numbers, whatever was written how often; and what analysts see of links."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from schemas.identifiers import KINDS, customer_name
 from schemas.moments import to_epoch_ms
-from sinks.tables import IDENTITY_LINKS, IDENTITY_OWNERS, TOUCHPOINTS, Table
+from sinks.tables import IDENTITY_LINKS, IDENTITY_OWNERS, TOUCHPOINTS
 from sinks.writer import ClickHouseWriter
-from tests.sinks.rows import NOW_MS, columns
+from tests.sinks.rows import NOW_MS, put
 
 pytestmark = pytest.mark.integration
 
@@ -24,10 +24,6 @@ def store(clickhouse: ClickHouseWriter) -> Iterator[ClickHouseWriter]:
     clickhouse.query("SYSTEM STOP MERGES")
     yield clickhouse
     clickhouse.query("SYSTEM START MERGES")
-
-
-def put(writer: ClickHouseWriter, table: Table, *rows: Mapping[str, Any]) -> None:
-    writer.insert(table, columns(table, rows))
 
 
 def quality(writer: ClickHouseWriter) -> dict[str, Any]:

@@ -10,19 +10,15 @@ from typing import Any
 import pytest
 
 from sinks.migrate import MIGRATIONS, migrate
-from sinks.tables import PROMISES, TOUCHPOINTS, Table
+from sinks.tables import PROMISES, TOUCHPOINTS
 from sinks.writer import ClickHouseWriter
-from tests.sinks.rows import columns, uuid
+from tests.sinks.rows import put, uuid
 
 pytestmark = pytest.mark.integration
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 NOW_MS = int(time() * 1000)
 INTEREST = "SELECT customer_id, sku, store_id, kind, order_id FROM analytics.open_interest"
-
-
-def put(writer: ClickHouseWriter, table: Table, *rows: Mapping[str, Any]) -> None:
-    writer.insert(table, columns(table, rows))
 
 
 def touch(kind: str, days_ago: float, properties: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:

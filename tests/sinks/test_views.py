@@ -1,6 +1,6 @@
 """What analysts see: one row per thing, whatever was written how often and wherever it lies."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from schemas.errors import Terminal
 from sinks.tables import ALERTS, JOURNEYS, PROMISES, TOUCHPOINTS, Table
 from sinks.writer import ClickHouseWriter
-from tests.sinks.rows import NOW_MS, columns, uuid
+from tests.sinks.rows import NOW_MS, put, uuid
 
 pytestmark = pytest.mark.integration
 
@@ -23,10 +23,6 @@ def store(clickhouse: ClickHouseWriter) -> Iterator[ClickHouseWriter]:
     clickhouse.query("SYSTEM STOP MERGES")
     yield clickhouse
     clickhouse.query("SYSTEM START MERGES")
-
-
-def put(writer: ClickHouseWriter, table: Table, *rows: Mapping[str, Any]) -> None:
-    writer.insert(table, columns(table, rows))
 
 
 def touchpoint(number: int, at_ms: int = NOW_MS, **more: Any) -> dict[str, Any]:
