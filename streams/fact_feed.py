@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -17,6 +18,7 @@ from streams.clock import read_clock_ms
 from streams.decoding import Door
 from streams.fact_decoding import FactArrival, decode_facts
 from streams.fact_rows import PARTITION
+from streams.holes import HOLE_PAUSE_SECONDS, Holes
 from streams.records import Refusal
 
 STEP = "decode"
@@ -45,6 +47,7 @@ class FactFeed:
         self._door = door
         self._take = take
         self._refuse = refuse
+        self._holes = Holes()
         self._end: int | None = None
         self._caught_up = asyncio.Event()
 
@@ -86,6 +89,7 @@ class FactFeed:
                 await self._open(consumer, place)
                 while True:
                     records = (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, [])
+                    records = await self._before_hole(consumer, place, records)
                     yield records, await consumer.position(place)
                     if records:
                         # Of whole batches, the first record is surely before the end that the broker reports.
@@ -98,8 +102,20 @@ class FactFeed:
                 await consumer.stop()
             await asyncio.sleep(RETRY_SECONDS)
 
+    async def _before_hole(
+        self, consumer: AIOKafkaConsumer, place: TopicPartition, records: list[ConsumerRecord]
+    ) -> list[ConsumerRecord]:
+        if not records:
+            return records
+        count, again = self._holes.cut(place, records, None, time.monotonic())
+        if again is not None:
+            consumer.seek(place, again)
+            await asyncio.sleep(HOLE_PAUSE_SECONDS)
+        return records[:count]
+
     async def _open(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> None:
         self._end = None
+        self._holes.forget()
         await consumer.start()
         await consumer._client.force_metadata_update()
         if PARTITION not in (consumer.partitions_for_topic(FACTS) or ()):

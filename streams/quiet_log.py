@@ -32,7 +32,8 @@ class RepeatFilter(logging.Filter):
         left_out = self._left_out.pop(place, 0)
         if left_out:
             record.msg = f"{record.getMessage()} (and {left_out} more like it)"
-            record.args = None
+            # Not None: the formatter of Faust's log makes an argument of that.
+            record.args = ()
         return True
 
 

@@ -6,6 +6,7 @@ acknowledged messages, stepping over holes) is switched off: the worker names po
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+
+from streams.holes import HOLE_PAUSE_SECONDS, Holes
 
 
 class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
@@ -28,6 +31,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 class ChunkConsumer(driver.Consumer):
     """Yields whole chunks; commits exactly what `commit_positions` is given and nothing else."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._holes = Holes()
+        self._holes_generation = -1
+
     def _new_consumer_thread(self) -> ChunkConsumerThread:
         return ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -40,14 +48,35 @@ class ChunkConsumer(driver.Consumer):
         if not self.flow_active:
             await self._seek_back()
             return
+        if generation != self._holes_generation:
+            self._holes.forget()
+            self._holes_generation = generation
         wanted = (active or set()) | self._buffered_partitions
         for tp, chunk in records.items():
-            if self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:
+            if self._is_over(generation):
                 return
-            if chunk and tp in wanted:
-                yield tp, _to_message(tp, chunk, generation)
+            if not chunk or tp not in wanted:
+                continue
+            count, again = self._holes.cut(tp, chunk, self._read_offset[tp], time.monotonic())
+            if count:
+                yield tp, _to_message(tp, chunk[:count], generation)
+            # Only now: whoever takes the chunk compares it with where is read from. A new assignment has its own place.
+            if again is not None and not self._is_over(generation):
+                await self._seek_for_hole(tp, again)
+                await self.sleep(HOLE_PAUSE_SECONDS)
+
+    def _is_over(self, generation: int) -> bool:
+        return self.suspend_flow.is_set() or self.app.consumer_generation_id != generation
+
+    async def _seek_for_hole(self, tp: TP, offset: int) -> None:
+        try:
+            await self.seek_wait({tp: offset})
+        except Exception as error:
+            # The assignment is just going away; the next owner reads from what is committed.
+            self.log.warning("Could not go back to offset %d of %s-%d: %s", offset, tp.topic, tp.partition, error)
 
     async def _seek_back(self) -> None:
+        self._holes.forget()
         try:
             await self.perform_seek()
         except Exception as error:

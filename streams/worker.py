@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NoReturn, cast
@@ -66,6 +67,8 @@ def run_worker(settings: Settings, connections: Connections) -> NoReturn:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # Its warnings come with a traceback each; our own line says the same.
     logging.getLogger("clickhouse_driver").setLevel(logging.ERROR)
+    # Until Faust listens to it: nothing was taken yet, so there is nothing to write.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = create_app(settings, connections)
@@ -137,13 +140,13 @@ class Runner:
         app = self.app
         topic = app.topic(*TOPICS, value_serializer="raw", key_serializer="raw")
         app.agent(topic, name="touchpoints", concurrency=1)(self._read)
-        signals: list[tuple[Any, Any]] = [
+        moments: list[tuple[Any, Any]] = [
             (app.on_partitions_assigned, self._assigned),
             (app.on_partitions_revoked, self._revoked),
             (app.on_before_shutdown, self._stopping),
         ]
-        for signal, handler in signals:
-            signal.connect(handler, weak=False)
+        for moment, handler in moments:
+            moment.connect(handler, weak=False)
 
     async def start(self) -> None:
         """Connect to Kafka and start the timers; called before the consumer starts."""

@@ -113,7 +113,10 @@ def hang(platform: Platform, chosen: random.Random) -> None:
 
 
 def leave(platform: Platform, chosen: random.Random) -> None:
-    assert chosen.choice(platform.alive()).terminate(30) == 0
+    worker = chosen.choice(platform.alive())
+    # One that is still being loaded does not know yet what to do when asked to stop.
+    wait_until(lambda: bool(worker.metrics().values), f"{worker.name} to run")
+    assert worker.terminate(30) == 0
 
 
 def kill_database(platform: Platform, chosen: random.Random) -> None:

@@ -221,12 +221,13 @@ class Platform:
             if partition is None and record.key is not None:
                 partition = partition_of(record.key, self.partitions)
             future = self.producer.send(topic, record.value, record.key, list(record.headers), partition=partition)
-            sent.append(future.add_callback(self._note_end))
+            sent.append(future.add_callback(self.note_end))
         self.producer.flush(30)
         metadata = [future.get(timeout=30) for future in sent]
         return [(each.partition, each.offset) for each in metadata]
 
-    def _note_end(self, metadata: Any) -> None:
+    def note_end(self, metadata: Any) -> None:
+        """Note that a record was sent, and has to be committed one day."""
         place = metadata.topic, metadata.partition
         self.ends[place] = max(self.ends[place], metadata.offset + 1)
 

@@ -2,6 +2,8 @@
 
 import logging
 
+from mode.utils.logging import ExtensionFormatter
+
 from streams.quiet_log import RepeatFilter
 
 
@@ -32,3 +34,12 @@ def test_another_place_in_the_code_is_another_complaint() -> None:
     assert quiet.filter(record("aiokafka.client", 7, "no answer of %s"))
     assert quiet.filter(record("aiokafka.client", 8, "closed by %s"))
     assert not quiet.filter(record("aiokafka.client", 7, "no answer of %s"))
+
+
+def test_the_log_of_a_worker_can_write_what_stands_for_several() -> None:
+    seconds = iter([0.0, 5.0, 11.0])
+    quiet = RepeatFilter(10.0, lambda: next(seconds))
+    first, left_out, last = (record("aiokafka.client", 7, "no answer of %s") for _ in range(3))
+    assert [quiet.filter(each) for each in (first, left_out, last)] == [True, False, True]
+    formatter = ExtensionFormatter(fmt="%(message)s")
+    assert "no answer of broker-1 (and 1 more like it)" in formatter.format(last)
