@@ -48,6 +48,7 @@ class FactFeed:
         self._take = take
         self._refuse = refuse
         self._holes = Holes()
+        self._next: int | None = None
         self._end: int | None = None
         self._caught_up = asyncio.Event()
 
@@ -107,7 +108,9 @@ class FactFeed:
     ) -> list[ConsumerRecord]:
         if not records:
             return records
-        count, again = self._holes.cut(place, records, None, time.monotonic())
+        count, again = self._holes.cut(place, records, self._next, time.monotonic())
+        if count:
+            self._next = records[count - 1].offset + 1
         if again is not None:
             consumer.seek(place, again)
             await asyncio.sleep(HOLE_PAUSE_SECONDS)
@@ -115,6 +118,7 @@ class FactFeed:
 
     async def _open(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> None:
         self._end = None
+        self._next = None
         self._holes.forget()
         await consumer.start()
         await consumer._client.force_metadata_update()

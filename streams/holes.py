@@ -33,31 +33,28 @@ class Holes:
 
     def __init__(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._patience_seconds = patience_seconds
-        self._next: dict[Place, int] = {}
         self._awaited: dict[Place, tuple[int, float]] = {}
         self._in_vain: Counter[str] = Counter()
 
     def forget(self) -> None:
-        """Begin anew: partitions have come or gone, and are read from where they were committed."""
-        self._next.clear()
+        """Begin anew with what is waited for."""
         self._awaited.clear()
 
-    def cut(self, place: Place, records: Sequence[HasOffset], start: int | None, now: float) -> tuple[int, int | None]:
+    def cut(
+        self, place: Place, records: Sequence[HasOffset], expected: int | None, now: float
+    ) -> tuple[int, int | None]:
         """How many of the records to take, and from which offset to read again; None: just go on.
 
-        `start`: where the partition is read from, if nothing of it was. `now`: seconds on any clock that does not go
-        back.
+        `expected`: the offset after the last that was taken; None where any may be the first. `now`: seconds on any
+        clock that does not go back.
         """
         taken = 0
-        expected = self._next.get(place, start)
         while (hole := _find_hole(records, taken, expected)) is not None:
-            missing = expected if hole == 0 and expected is not None else records[hole - 1].offset + 1
+            missing = expected if hole == taken and expected is not None else records[hole - 1].offset + 1
             if not self._is_believed(place, missing, now):
-                self._next[place] = missing
                 return hole, missing
             taken, expected = hole, records[hole].offset
         self._note_filled(place, records)
-        self._next[place] = records[-1].offset + 1
         return len(records), None
 
     def _is_believed(self, place: Place, missing: int, now: float) -> bool:

@@ -33,6 +33,7 @@ from streams.errands import Errands
 from streams.flushing import Flush, Patience, observe_flush, write_flush
 from streams.friction.plan import Plan
 from streams.identity.asking import Answers
+from streams.intake import Intake
 from streams.metrics import Metrics
 from streams.outbox import Outbox
 from streams.outcome import Outcome, describe_late
@@ -85,6 +86,7 @@ class Pipeline:
         # One at a time: a take-over that is no longer wanted ends before the one that replaces it begins.
         self._restoring = ThreadPoolExecutor(max_workers=1, thread_name_prefix="restore")
         self._alerting = Alerting(outbox, writer, self._restoring, metrics)
+        self._intake = Intake(lambda: cast(ChunkConsumer, app.consumer))
         self._errands = Errands(outbox, writer, metrics, settings.identity_moves)
         self.context = NO_CONTEXT
         self.hear: Callable[[int, list[Touch]], object] = lambda partition, touches: None
@@ -100,12 +102,9 @@ class Pipeline:
         partition = await self._own(number, generation)
         if partition is None or not await self._wait_for_room(partition):
             return
-        done = partition.positions.get(topic, -1)
-        fresh = [record for record in records if record.offset >= done] if records[0].offset < done else records
-        if not fresh:
+        if not (fresh := await self._intake.fit(partition, topic, records)):
             return
-        began = time.perf_counter()
-        now_ms = read_clock_ms()
+        began, now_ms = time.perf_counter(), read_clock_ms()
         with self._timed("decode"):
             chunk = self._decoder.decode(topic, number, fresh, now_ms)
         if (excess := await self.refusals.check(chunk)) is not None:
@@ -387,6 +386,7 @@ class Pipeline:
         self._partitions.clear()
         self._uncommitted.clear()
         self.refusals.forget()
+        self._intake.forget()
         self._writing_rows = 0
         self._metrics.assigned.set(0)
         async with self._room:

@@ -6,7 +6,6 @@ acknowledged messages, stepping over holes) is switched off: the worker names po
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, cast
 
@@ -14,8 +13,6 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
-
-from streams.holes import HOLE_PAUSE_SECONDS, Holes
 
 
 class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
@@ -31,11 +28,6 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 class ChunkConsumer(driver.Consumer):
     """Yields whole chunks; commits exactly what `commit_positions` is given and nothing else."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._holes = Holes()
-        self._holes_generation = -1
-
     def _new_consumer_thread(self) -> ChunkConsumerThread:
         return ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -48,40 +40,41 @@ class ChunkConsumer(driver.Consumer):
         if not self.flow_active:
             await self._seek_back()
             return
-        if generation != self._holes_generation:
-            self._holes.forget()
-            self._holes_generation = generation
         wanted = (active or set()) | self._buffered_partitions
         for tp, chunk in records.items():
-            if self._is_over(generation):
+            if self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:
                 return
-            if not chunk or tp not in wanted:
-                continue
-            count, again = self._holes.cut(tp, chunk, self._read_offset[tp], time.monotonic())
-            if count:
-                yield tp, _to_message(tp, chunk[:count], generation)
-            # Only now: whoever takes the chunk compares it with where is read from. A new assignment has its own place.
-            if again is not None and not self._is_over(generation):
-                await self._seek_for_hole(tp, again)
-                await self.sleep(HOLE_PAUSE_SECONDS)
-
-    def _is_over(self, generation: int) -> bool:
-        return self.suspend_flow.is_set() or self.app.consumer_generation_id != generation
-
-    async def _seek_for_hole(self, tp: TP, offset: int) -> None:
-        try:
-            await self.seek_wait({tp: offset})
-        except Exception as error:
-            # The assignment is just going away; the next owner reads from what is committed.
-            self.log.warning("Could not go back to offset %d of %s-%d: %s", offset, tp.topic, tp.partition, error)
+            if chunk and tp in wanted:
+                yield tp, _to_message(tp, chunk, generation)
 
     async def _seek_back(self) -> None:
-        self._holes.forget()
         try:
             await self.perform_seek()
         except Exception as error:
             # The assignment is just going away; the next owner seeks for itself.
             self.log.warning("Could not seek back while the flow is stopped: %s", error)
+
+    async def perform_seek(self) -> None:
+        """Have every partition read from where it was committed, or from its beginning where it never was.
+
+        Faust leaves the latter where they are, which is too far when something was fetched and dropped meanwhile.
+        """
+        await super().perform_seek()
+        fresh = [tp for tp in self.assignment() if not self._committed_offset.get(tp)]
+        if fresh:
+            await self._thread.seek_to_beginning(*fresh)
+
+    def starting_offset(self, tp: TP) -> int:
+        """From where a partition is read that was assigned: the offset that was committed, 0 where none was."""
+        return self._committed_offset.get(tp) or 0
+
+    async def go_back(self, tp: TP, offset: int) -> None:
+        """Read a partition from an offset again."""
+        try:
+            await self.seek_wait({tp: offset})
+        except Exception as error:
+            # The assignment is just going away; the next owner reads from what is committed.
+            self.log.warning("Could not go back to offset %d of %s-%d: %s", offset, tp.topic, tp.partition, error)
 
     async def commit_positions(self, positions: Mapping[TP, int]) -> bool:
         """Commit the next offset to read of each partition. False when the group has moved on: nothing is committed."""

@@ -21,14 +21,14 @@ def reads(*offsets: int) -> list[Read]:
 def test_what_follows_without_a_hole_is_taken_whole() -> None:
     holes = Holes()
     assert holes.cut(PLACE, reads(5, 6, 7), 5, 0.0) == (3, None)
-    assert holes.cut(PLACE, reads(8), 5, 0.0) == (1, None)
+    assert holes.cut(PLACE, reads(8), 8, 0.0) == (1, None)
 
 
 def test_what_stands_before_a_hole_is_taken_and_the_rest_read_again_until_the_hole_has_filled() -> None:
     holes = Holes()
     assert holes.cut(PLACE, reads(5, 6, 9, 10), None, 0.0) == (2, 7)
-    assert holes.cut(PLACE, reads(9, 10), None, 0.1) == (0, 7)
-    assert holes.cut(PLACE, reads(7, 8, 9, 10), None, 0.2) == (4, None)
+    assert holes.cut(PLACE, reads(9, 10), 7, 0.1) == (0, 7)
+    assert holes.cut(PLACE, reads(7, 8, 9, 10), 7, 0.2) == (4, None)
 
 
 def test_a_hole_before_the_first_that_is_read_counts_from_where_it_is_read() -> None:
@@ -55,13 +55,6 @@ def test_where_holes_always_stay_nobody_waits_for_the_next_one() -> None:
     assert holes.cut(other, reads(100, 102), 100, now) == (1, 101)
 
 
-def test_a_new_assignment_starts_where_it_was_committed() -> None:
-    holes = Holes()
-    assert holes.cut(PLACE, reads(5, 6), 5, 0.0) == (2, None)
-    holes.forget()
-    assert holes.cut(PLACE, reads(50, 51), 50, 0.0) == (2, None)
-
-
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 4), st.booleans()), max_size=12), st.data())
 def test_nothing_is_lost_however_late_batches_become_visible_and_it_always_ends(
     batches: list[tuple[int, int, bool]], data: st.DataObject
@@ -72,14 +65,15 @@ def test_nothing_is_lost_however_late_batches_become_visible_and_it_always_ends(
     for length, polls, exists in batches:
         log |= {offset: polls for offset in range(end, end + length) if exists}
         end += length
-    holes, position, taken, now = Holes(), 0, list[int](), 0.0
+    holes, position, expected, taken, now = Holes(), 0, 0, list[int](), 0.0
     for poll in range(200):
         # Each takes less than the patience all in all, so what exists is waited for.
         now += PATIENCE_SECONDS / 5 if poll < 5 else PATIENCE_SECONDS
         visible = [offset for offset, polls in log.items() if offset >= position and polls <= poll]
         fetched = reads(*visible[: data.draw(st.integers(1, 6))])
         if fetched:
-            count, again = holes.cut(PLACE, fetched, 0, now)
+            count, again = holes.cut(PLACE, fetched, expected, now)
             taken += [each.offset for each in fetched[:count]]
+            expected = fetched[count - 1].offset + 1 if count else expected
             position = fetched[-1].offset + 1 if again is None else again
     assert taken == list(log)

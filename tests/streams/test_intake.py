@@ -1,0 +1,123 @@
+"""A partition takes its records in their order, each once and none left out, whatever way the chunks take to it."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+from faust.types import TP
+
+from schemas.topics import TOUCHPOINTS
+from streams.intake import Intake
+
+COMMITTED = 40
+
+
+@dataclass
+class Read:
+    offset: int
+
+
+@dataclass
+class FakePartition:
+    number: int = 2
+    positions: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class FakeSource:
+    """Reads a log of 100 records in chunks of ten, and can be sent back."""
+
+    position: int = COMMITTED
+    backs: list[int] = field(default_factory=list)
+
+    def starting_offset(self, tp: TP) -> int:
+        assert tp == (TOUCHPOINTS, 2)
+        return COMMITTED
+
+    async def go_back(self, tp: TP, offset: int) -> None:
+        self.backs.append(offset)
+        self.position = offset
+
+    def poll(self) -> list[Read]:
+        start, self.position = self.position, min(self.position + 10, 100)
+        return [Read(offset) for offset in range(start, self.position)]
+
+
+class Reader:
+    def __init__(self) -> None:
+        self.source, self.partition = FakeSource(), FakePartition()
+        self.taken: list[int] = []
+        self._intake = Intake(lambda: self.source)
+
+    async def take(self, records: list[Read]) -> None:
+        fresh = await self._intake.fit(self.partition, TOUCHPOINTS, records)  # type: ignore[arg-type]
+        self.taken += [each.offset for each in fresh]
+        if fresh:
+            self.partition.positions[TOUCHPOINTS] = fresh[-1].offset + 1
+
+    async def take_all(self) -> None:
+        while chunk := self.source.poll():
+            await self.take(chunk)
+
+
+@pytest.mark.parametrize("dropped", [0, 1, 3])
+def test_a_chunk_that_was_dropped_on_the_way_is_read_again(dropped: int) -> None:
+    async def read() -> None:
+        reader = Reader()
+        for number in range(4):
+            chunk = reader.source.poll()
+            if number != dropped:
+                await reader.take(chunk)
+        await reader.take_all()
+        assert reader.taken == list(range(COMMITTED, 100))
+        assert reader.source.backs == [COMMITTED + 10 * dropped]
+
+    asyncio.run(read())
+
+
+def test_what_was_taken_already_is_taken_no_second_time() -> None:
+    async def read() -> None:
+        reader = Reader()
+        await reader.take(reader.source.poll())
+        reader.source.position = COMMITTED - 5
+        await reader.take_all()
+        assert reader.taken == list(range(COMMITTED, 100)) and not reader.source.backs
+
+    asyncio.run(read())
+
+
+def test_what_is_missing_inside_a_chunk_is_read_again_once_what_stands_before_it_is_taken() -> None:
+    async def read() -> None:
+        reader = Reader()
+        chunk = reader.source.poll()
+        await reader.take(chunk[:3] + chunk[6:])
+        assert reader.taken == [40, 41, 42] and reader.source.backs == [43]
+        await reader.take_all()
+        assert reader.taken == list(range(COMMITTED, 100))
+
+    asyncio.run(read())
+
+
+def test_chunks_that_were_queued_behind_a_hole_are_not_taken_either() -> None:
+    async def read() -> None:
+        reader = Reader()
+        _, second, third = (reader.source.poll() for _ in range(3))
+        await reader.take(second)
+        await reader.take(third)
+        assert not reader.taken
+        await reader.take_all()
+        assert reader.taken == list(range(COMMITTED, 100))
+
+    asyncio.run(read())
+
+
+def test_what_is_gone_for_good_is_not_waited_for_for_ever() -> None:
+    async def read() -> None:
+        reader = Reader()
+        chunk = [Read(offset) for offset in range(70, 80)]
+        async with asyncio.timeout(10):
+            while not reader.taken:
+                await reader.take(chunk)
+        assert reader.taken == list(range(70, 80))
+
+    asyncio.run(read())
