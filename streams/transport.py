@@ -6,10 +6,13 @@ acknowledged messages, stepping over holes) is switched off: the worker names po
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, cast
 
+from aiokafka import TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
@@ -60,9 +63,11 @@ class ChunkConsumer(driver.Consumer):
         Faust leaves the latter where they are, which is too far when something was fetched and dropped meanwhile.
         """
         await super().perform_seek()
-        fresh = [tp for tp in self.assignment() if not self._committed_offset.get(tp)]
+        fresh = [TopicPartition(*tp) for tp in self.assignment() if not self._committed_offset.get(tp)]
         if fresh:
-            await self._thread.seek_to_beginning(*fresh)
+            # An error means that the assignment is just going away; the next owner seeks for itself.
+            with contextlib.suppress(IllegalStateError):
+                await self._thread.seek_to_beginning(*fresh)
 
     def starting_offset(self, tp: TP) -> int:
         """From where a partition is read that was assigned: the offset that was committed, 0 where none was."""
