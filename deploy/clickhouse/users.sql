@@ -6,7 +6,7 @@
 -- `journeys_admin` is whom `journeys migrate` connects as: it owns tables and views.
 CREATE USER IF NOT EXISTS journeys_admin IDENTIFIED BY 'PASSWORD-OF-ADMIN';
 GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, TRUNCATE, OPTIMIZE ON journeys.* TO journeys_admin;
-GRANT SHOW, SELECT, CREATE DATABASE, CREATE VIEW, DROP VIEW, ALTER VIEW ON analytics.* TO journeys_admin;
+GRANT SHOW, SELECT, CREATE DATABASE, CREATE VIEW, DROP VIEW, ALTER VIEW, ALTER COMMENT COLUMN ON analytics.* TO journeys_admin;
 GRANT TABLE ENGINE ON * TO journeys_admin;
 GRANT SET DEFINER ON journeys_admin TO journeys_admin;
 

@@ -16,7 +16,7 @@ from sinks.writer import ClickHouseWriter
 REPEATABLE = re.compile(
     r"CREATE \w+( \w+)? IF NOT EXISTS |CREATE OR REPLACE |DROP \w+ IF EXISTS "
     r"|INSERT INTO (?P<replacing>\S+) SELECT \* FROM (?P=replacing) "
-    r"|ALTER TABLE \S+ (ADD \w+ IF NOT EXISTS|DROP \w+ IF EXISTS|MODIFY|MATERIALIZE) "
+    r"|ALTER TABLE \S+ (ADD \w+ IF NOT EXISTS|DROP \w+ IF EXISTS|MODIFY|MATERIALIZE|COMMENT COLUMN) "
 )
 ONCE_ONLY = re.compile(r"\b(ADD|DROP) (COLUMN|INDEX) (?!IF )")
 
