@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import accuracy, identity, latency, memory, restore, rules, throughput
+from benchmarks import accuracy, identity, latency, memory, restore, rules, throughput, warehouse
 from benchmarks.figures import Figure, describe_run, keep_run
 from benchmarks.ground import BenchmarkFailed, Report, show_progress
 from schemas.errors import JourneysError
@@ -37,6 +37,7 @@ class Name(StrEnum):
     TIMERS = "timers"
     RULES = "rules"
     ACCURACY = "accuracy"
+    WAREHOUSE = "warehouse"
 
 
 BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
@@ -48,6 +49,7 @@ BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
     Name.TIMERS: latency.measure_pending,
     Name.RULES: rules.measure,
     Name.ACCURACY: accuracy.measure,
+    Name.WAREHOUSE: warehouse.measure,
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -60,7 +62,7 @@ def run(
         int | None,
         typer.Option(
             min=100,
-            help="touchpoints (throughput, latency, rules) or customers (restore, memory, accuracy); smaller is rough",
+            help="touchpoints (throughput, latency, rules, warehouse) or customers (the others); smaller is rough",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print each benchmark as one line of JSON")] = False,

@@ -112,6 +112,19 @@ def write_table(console: Console, columns: Columns, rows: Iterable[Row], limit: 
     return count
 
 
+def write_paged_table(console: Console, columns: Columns, rows: Iterable[Row], limit: int | None) -> None:
+    """Print a table, through the user's pager where it is higher than the terminal."""
+    kept, count = take(rows, limit)
+    table = make_table(columns, kept, console.width)
+    # Head and frame of a table, and the line below it.
+    if len(kept) + 6 <= console.height and len(columns.names) * MIN_COLUMN_WIDTH <= console.width:
+        console.print(table)
+    else:
+        with console.pager(styles=True):
+            console.print(table)
+    console.print(count_line(len(kept), count), style="dim")
+
+
 def write_csv(out: TextIO, columns: Columns, rows: Iterable[Row]) -> None:
     """Comma-separated with a header line; safe to open in a spreadsheet."""
     writer = csv.writer(out, lineterminator="\n")

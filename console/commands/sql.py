@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from difflib import get_close_matches
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 from zoneinfo import ZoneInfo
 
 import typer
@@ -19,12 +19,23 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from console.invocation import Invocation, make_console
-from console.sql_results import Columns, Row, with_truths, write_csv, write_json, write_ndjson, write_table
+from console.sql_prompt import NAMES_SQL, Names, read_statements
+from console.sql_results import (
+    Columns,
+    Row,
+    with_truths,
+    write_csv,
+    write_json,
+    write_ndjson,
+    write_paged_table,
+    write_table,
+)
 from deploy.services import Services, clickhouse_client_options
 from schemas.errors import JourneysError, Misconfigured, Terminal
 from sinks.connection import WRONG_SCHEMA, classify, connect
 
 DEFAULT_LIMIT = 500
+HISTORY = "sql_history"
 BLOCK_ROWS = 4_096
 ACCESS_DENIED = 497
 UNKNOWN_TABLE = 60
@@ -37,6 +48,10 @@ journeys sql "SELECT * FROM analytics.journeys" --format csv > journeys.csv
 
 journeys sql --file question.sql --format json
 
+journeys sql "SELECT * FROM analytics.touchpoints" --format parquet > touchpoints.parquet
+
+journeys sql
+
 echo "SHOW TABLES FROM analytics" | journeys sql -"""
 
 
@@ -47,6 +62,7 @@ class Output(StrEnum):
     JSON = "json"
     CSV = "csv"
     NDJSON = "ndjson"
+    PARQUET = "parquet"
 
 
 class Role(StrEnum):
@@ -88,17 +104,35 @@ def sql(
         typer.Option(min=0, help=rf"Rows to show, 0 for all  \[default: {DEFAULT_LIMIT} in a table, otherwise all]"),
     ] = None,
 ) -> None:
-    """Ask ClickHouse, by default as the read-only analyst, and print the rows.
+    """Ask ClickHouse, by default as the read-only analyst, and print the rows. Without a statement, at a prompt.
 
     Times in JSON are ISO 8601. Cells of CSV that a spreadsheet would run as a formula get a leading apostrophe.
     """
-    statement = _read_statement(query, file)
+    is_prompt = query is None and file is None and sys.stdin.isatty() and sys.stdout.isatty()
+    statement = "" if is_prompt else _read_statement(query, file)
+    if output is Output.PARQUET and sys.stdout.isatty():
+        raise Misconfigured("Parquet is no text: write it to a file, --format parquet > rows.parquet")
     settings = Invocation.of(context).settings()
     services = Services.resolve(settings)
     url = services.analyst_url if role is Role.ANALYST else services.clickhouse_url
     with closing(_Question(connect(clickhouse_client_options(url, settings)))) as question:
+        if is_prompt:
+            _converse(question, output, limit, settings.data_dir)
+            return
         columns, rows = question.ask(statement)
         _write(output, columns, rows, limit)
+
+
+def _converse(question: _Question, output: Output, limit: int | None, data_dir: Path) -> None:
+    """Ask what is typed until whoever types it leaves; an error ends nothing."""
+    console = make_console()
+    history = data_dir / HISTORY if data_dir.is_dir() else None
+    for statement in read_statements(question.names(), history, lambda text: console.print(Text(text, style="dim"))):
+        try:
+            columns, rows = question.ask(statement)
+            _write(output, columns, rows, limit, is_paged=True)
+        except JourneysError as error:
+            console.print(Text(str(error), style="red"))
 
 
 def _read_statement(query: str | None, file: Path | None) -> str:
@@ -157,6 +191,13 @@ class _Question:
         columns = Columns(tuple(names), tuple(kinds), self._zone())
         return columns, with_truths(columns, self._rows(found))
 
+    def names(self) -> Names:
+        """What statements may name."""
+        try:
+            return Names.of(self._client.execute(NAMES_SQL))
+        except Exception as error:
+            raise explain(error) from error
+
     def close(self) -> None:
         self._client.disconnect()
 
@@ -184,7 +225,7 @@ class _Question:
         return ZoneInfo((server.timezone if server else None) or "UTC")
 
 
-def _write(output: Output, columns: Columns, rows: Iterator[Row], limit: int | None) -> None:
+def _write(output: Output, columns: Columns, rows: Iterator[Row], limit: int | None, *, is_paged: bool = False) -> None:
     console = make_console()
     if not columns.names:
         for _ in rows:
@@ -192,12 +233,16 @@ def _write(output: Output, columns: Columns, rows: Iterator[Row], limit: int | N
         console.print("done")
         return
     if output is Output.TABLE:
-        write_table(console, columns, rows, (DEFAULT_LIMIT if limit is None else limit) or None)
+        shown = (DEFAULT_LIMIT if limit is None else limit) or None
+        if is_paged:
+            write_paged_table(console, columns, rows, shown)
+        else:
+            write_table(console, columns, rows, shown)
         return
     # The first row is awaited before anything is written: most errors come before it.
     first = next(rows, None)
     rows = chain(() if first is None else (first,), rows)
-    write = {Output.CSV: write_csv, Output.JSON: write_json, Output.NDJSON: write_ndjson}[output]
+    write = WRITERS[output]
     if limit:
         counted = _Limited(rows, limit)
         write(sys.stdout, columns, iter(counted))
@@ -205,6 +250,21 @@ def _write(output: Output, columns: Columns, rows: Iterator[Row], limit: int | N
             make_console(stderr=True).print(Text(f"{counted.left:,} more rows are not shown (--limit {limit})"))
         return
     write(sys.stdout, columns, rows)
+
+
+def _write_parquet(out: TextIO, columns: Columns, rows: Iterator[Row]) -> None:
+    # It is large, and nobody else needs it.
+    from console.parquet import write_parquet
+
+    write_parquet(out.buffer, columns, rows)
+
+
+WRITERS: dict[Output, Callable[[TextIO, Columns, Iterator[Row]], None]] = {
+    Output.CSV: write_csv,
+    Output.JSON: write_json,
+    Output.NDJSON: write_ndjson,
+    Output.PARQUET: _write_parquet,
+}
 
 
 class _Limited:

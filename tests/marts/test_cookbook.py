@@ -5,12 +5,12 @@ import os
 import pytest
 from clickhouse_driver import Client
 
+from benchmarks.cookbook import Recipe, read_recipes, write_results, write_table
 from deploy.local.stack import LocalStack
 from deploy.services import clickhouse_client_options
 from schemas.settings import Settings
 from sinks.connection import connect
 from sinks.writer import ClickHouseWriter
-from tests.marts.cookbook import Recipe, read_recipes, write_results, write_table
 
 pytestmark = pytest.mark.integration
 RECIPES = list(read_recipes())

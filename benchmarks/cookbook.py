@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-COOKBOOK = Path(__file__).parents[2] / "docs" / "cookbook"
+COOKBOOK = Path(__file__).parents[1] / "docs" / "cookbook"
 _RECIPE = re.compile(
     r"^### (?P<title>.+?)\n(?P<text>.*?)^```sql\n(?P<sql>.*?)^```\n\n?(?P<table>(?:^\|.*\n)*)", re.M | re.S
 )
