@@ -26,6 +26,7 @@ from console.commands import (
     forget,
     identity,
     migrate,
+    rebuild,
     reconcile,
     replay,
     rules,
@@ -55,7 +56,7 @@ app = typer.Typer(
 )
 for module in (
     demo, up, status, doctor, worker, migrate, emit, replay, sql, alerts, identity, dead_letters, rules, reconcile,
-    forget,
+    rebuild, forget,
 ):  # fmt: skip
     module.register(app)
 

@@ -23,6 +23,10 @@ HOP_HEADER = "journeys-hop"
 """Header of a touchpoint sent on to its owner: through which identifiers it came, and when it reached the door."""
 RELEASE_HEADER = "journeys-release"
 """Header of a record that is no touchpoint: what came through this identifier must go back to it."""
+REBUILD_HEADER = "journeys-rebuild"
+"""Header of a record that is no touchpoint: the customer of its key is to be stitched anew from all that is stored."""
+REBUILD_VALUE = b'{"rebuild":true}'
+"""The value of such a record, for whoever reads the topic."""
 
 
 @dataclass(frozen=True)

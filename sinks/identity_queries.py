@@ -26,7 +26,8 @@ _KEY = "customer_id, occurred_at, source, event_id"
 _HISTORY = f"""SELECT customer_id, toUnixTimestamp64Milli(occurred_at), source, event_id, type,
     toUnixTimestamp64Milli(received_at), channel, order_id, case_id, store_id, agent_id, properties,
     toJSONString(identifiers), if(sent_at = toDateTime64(0, 3, 'UTC'), 0, toUnixTimestamp64Milli(sent_at)),
-    toUnixTimestamp64Milli(occurred_at_original), late, schema_version, via, _via_versions, _moves
+    toUnixTimestamp64Milli(occurred_at_original), late, schema_version, via, _via_versions, _moves,
+    _topic, _partition, _offset
 FROM
 (
     SELECT * FROM journeys.touchpoints WHERE customer_id IN (SELECT name FROM asked)
@@ -35,7 +36,7 @@ FROM
 WHERE NOT _is_deleted"""
 
 HISTORY = f"{_HISTORY}\nSETTINGS max_threads = 2"
-"""Touchpoints of customers, as tables show them: 20 columns."""
+"""Touchpoints of customers, as tables show them: 23 columns."""
 
 HISTORY_PART = f"{_HISTORY}\nORDER BY customer_id LIMIT %(most)s\nSETTINGS max_threads = 2"
 """The same, at most so many, by customer."""

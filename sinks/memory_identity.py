@@ -79,4 +79,7 @@ def _history_row(row: Row) -> tuple[Any, ...]:
         [name.encode() for name, _ in hops],
         [version for _, version in hops],
         row["_moves"],
+        row["_topic"].encode(),
+        row["_partition"],
+        row["_offset"],
     )

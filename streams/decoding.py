@@ -34,7 +34,7 @@ from schemas.topics import IDENTITY_LINKS, REPLAY_HEADER, TOUCHPOINTS_REKEYED
 from schemas.touchpoint import SCHEMA_VERSION, Touchpoint
 from schemas.wire import EARLIEST_MS, check_time, parse_touchpoint
 from streams.identity.hops import read_hop, read_key
-from streams.identity.link_decoding import decode_links, take_releases
+from streams.identity.link_decoding import decode_links, take_instructions
 from streams.property_decoders import PropertyDecoders
 from streams.records import Arrival, DecodedChunk, Hop, Record, Wire, refuse
 from streams.touch import DETAILS, Touch
@@ -87,7 +87,7 @@ class Decoder:
         # What was sent on was judged at its first door.
         is_sent_on = topic == TOUCHPOINTS_REKEYED
         if is_sent_on:
-            records = take_releases(records, chunk)
+            records = take_instructions(records, chunk)
         wires = _decode_wires(records)
         times = _parse_times(wires)
         earliest = EARLIEST_MS if is_sent_on else max(EARLIEST_MS, now_ms - self._door.oldest_ms)

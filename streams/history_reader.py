@@ -68,6 +68,7 @@ class HistoryReader:
             history = found[names[row[0].decode()]]
             history.arrivals.append(self._read_arrival(row))
             history.late.append(bool(row[15]))
+            history.origins.append((row[20].decode(), row[21]))
             count += 1
         if count == most:
             # The limit has cut off the last customers in order: after the last that was read, and perhaps that one.
@@ -89,7 +90,7 @@ class HistoryReader:
 
     def _read_arrival(self, row: tuple[Any, ...]) -> Arrival:
         touch = self._touches.read(row[:12])
-        identifiers, sent_ms, original_ms, _, version, via, versions, moves = row[12:]
+        identifiers, sent_ms, original_ms, _, version, via, versions, moves, _, _, offset = row[12:]
         touch.moves = moves
         hop = Hop(tuple(zip((name.decode() for name in via), versions, strict=True)), moves, touch.received_ms)
         wire = Wire(
@@ -97,4 +98,4 @@ class HistoryReader:
             touch.order_id, touch.case_id, touch.store_id, touch.agent_id, touch.channel, msgspec.Raw(row[11]),
             schema_version=version,
         )  # fmt: skip
-        return Arrival(0, "", touch, wire, sent_ms, original_ms, hop, False)
+        return Arrival(offset, "", touch, wire, sent_ms, original_ms, hop, False)

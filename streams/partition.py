@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from schemas.catalogue import UNSTITCHED
 from schemas.identifiers import customer_key
@@ -13,6 +13,7 @@ from streams.customer import NEVER_MS, NOT_SCHEDULED_MS, Customer
 from streams.customer_store import CustomerStore
 from streams.episodes import NO_CONTEXT
 from streams.gathering import Cold, gather_customer, gather_gone, gather_identity
+from streams.identity.asking import History
 from streams.identity.desk import IdentityDesk
 from streams.identity.sending import forward_misrouted
 from streams.outcome import Outcome
@@ -95,7 +96,7 @@ class Partition(CustomerStore):
         After several chunks it costs less: a customer is reviewed once. What it finds then is the same.
         """
         outcome = Outcome()
-        if chunk.releases or chunk.links or chunk.forgotten:
+        if chunk.releases or chunk.rebuilds or chunk.links or chunk.forgotten:
             self.identities.read(chunk, outcome)
         touched = self._unreviewed
         accepted: list[Arrival] = []
@@ -184,6 +185,12 @@ class Partition(CustomerStore):
     def retract(self, customer: Customer, arrival: Arrival, is_late: bool) -> None:
         """Delete the row of a touchpoint that is no longer this customer's."""
         self.touchpoints.retract(customer.name, arrival.touch, self.number, is_late)
+
+    def put_again(self, customer: Customer, history: History, places: Sequence[int]) -> None:
+        """Write the touchpoints at these places of a history once more, as in time."""
+        for place in places:
+            origin = DecodedChunk(*history.origins[place], 0)
+            self.touchpoints.extend(origin, [customer], [history.arrivals[place]], [0])
 
     @property
     def next_version(self) -> int:

@@ -112,7 +112,7 @@ class DecodedChunk:
     """The verdicts on one chunk of one partition, in offset order. `next_offset` is the one after its last record.
 
     `links`, `releases` (each with the key of whom it concerns) and `forgotten` identifiers are what it says of
-    identity.
+    identity; `rebuilds` are keys of customers who have to be stitched anew.
     """
 
     topic: str
@@ -123,6 +123,7 @@ class DecodedChunk:
     links: list[Link] = field(default_factory=list)
     releases: list[tuple[str, Release]] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    rebuilds: list[str] = field(default_factory=list)
 
     @property
     def first_offset(self) -> int:

@@ -29,9 +29,12 @@ class Asks:
 
 @dataclass(slots=True)
 class History:
-    """One customer's rows. `is_whole` is False where there is more than could be read at once."""
+    """One customer's rows. `origins`: topic and partition of each. `is_whole`: nothing was left that could not be read
+    at once.
+    """
 
     arrivals: list[Arrival] = field(default_factory=list)
+    origins: list[tuple[str, int]] = field(default_factory=list)
     late: list[bool] = field(default_factory=list)
     journey_ids: list[str] = field(default_factory=list)
     promise_ids: list[str] = field(default_factory=list)
@@ -85,3 +88,12 @@ def touches_of(history: History, but: Iterable[int] = ()) -> list[Touch]:
         for place, (arrival, is_late) in enumerate(zip(history.arrivals, history.late, strict=True))
         if not is_late and place not in left_out
     ]
+
+
+def admit_late(history: History, but: Iterable[int]) -> list[int]:
+    """Take what came too late, except at the places in `but`, as if it had come in time; returns its places."""
+    left_out = set(but)
+    places = [place for place, is_late in enumerate(history.late) if is_late and place not in left_out]
+    for place in places:
+        history.late[place] = False
+    return places

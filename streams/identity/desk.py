@@ -8,68 +8,25 @@ there. A customer's state says what errands it has, so none is lost with a worke
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
 
 from schemas.catalogue import UNSTITCHED
 from schemas.episode import WithdrawnBecause
 from schemas.links import ERASED, Link
 from streams.customer import Customer
-from streams.forgotten import BlockList
-from streams.identity.asking import Answers, Asks, History, Known, touches_of
+from streams.identity.asking import Answers, Asks, History, Known, admit_late, touches_of
 from streams.identity.choice import Decision, Evidence, add_evidence, decide
 from streams.identity.erasing import purge, strip
 from streams.identity.hops import is_settled, route
 from streams.identity.ledger import Ledger
-from streams.identity.sending import forward, links_of, origin, tell_link, tell_release
-from streams.identity.state import IdentityState
+from streams.identity.sending import forward, links_of, origin, tell_link, tell_rebuild, tell_release
+from streams.identity.shelf import Decided, Shelf
+from streams.identity.state import IdentityState, identity_of
 from streams.outcome import Outcome
-from streams.policy import Policy
 from streams.records import Arrival, DecodedChunk, Release
 from streams.stitching import find_firsts
 from streams.touch import Touch
 
 MOST_TAUGHT = 256
-
-
-class Decided(NamedTuple):
-    """A decision to be written. `first_ms`: the first touchpoint under the identifier alone, 0 if none is known."""
-
-    identifier: str
-    decision: Decision
-    first_ms: int
-    version: int
-
-
-class Shelf(Protocol):
-    """What the desk needs of its partition."""
-
-    policy: Policy
-    block_list: BlockList
-    merged: set[str]
-    flushes: int
-    time_ms: int
-
-    def find(self, key: str) -> Customer | None:
-        """The customer of a key, unpacked or new; None when the key belongs to another partition."""
-
-    def known(self, key: str) -> Customer | None:
-        """The customer of a key, if there is one already."""
-
-    def erase(self, key: str) -> list[Customer]:
-        """Let go of an erased customer, and take nothing more under this key. Returns those whose state may name it."""
-
-    def mark(self, customer: Customer) -> None:
-        """Have a customer looked at and written."""
-
-    def drop_if_empty(self, customer: Customer) -> None:
-        """Let go of a customer of whom there is nothing to keep."""
-
-    def retract(self, customer: Customer, arrival: Arrival, is_late: bool) -> None:
-        """Delete the row of a touchpoint that is no longer this customer's."""
-
-    @property
-    def next_version(self) -> int:
-        """Epoch and number of the next flush, as rows carry it."""
 
 
 class IdentityDesk:
@@ -123,7 +80,7 @@ class IdentityDesk:
         said = links_of(arrival, customer.key)
         if not said:
             return
-        state = _identity_of(customer)
+        state = identity_of(customer)
         for link in said:
             window = link.occurred_ms // self._shelf.policy.limits.window_ms
             memo = f"{window}:{link.rule[0]}:{link.identifier}"
@@ -139,10 +96,22 @@ class IdentityDesk:
 
     def reopen(self, customer: Customer) -> None:
         """Have a customer stitched anew: a touchpoint came through a link that is older than what is in memory."""
-        state = _identity_of(customer)
+        state = identity_of(customer)
         state.is_partial = True
         self.ledger.reopen(customer.key, self._shelf.flushes)
         self._mark(customer)
+
+    def rebuild(self, key: str) -> bool:
+        """Have a customer stitched anew, with what came too late. False when the key belongs to another partition."""
+        if self._shelf.block_list.holds(key):
+            return True
+        customer = self._shelf.find(key)
+        if customer is None:
+            return False
+        state = identity_of(customer)
+        state.takes_late, state.active_ms = True, self._shelf.time_ms
+        self.reopen(customer)
+        return True
 
     # Links and releases as they come
 
@@ -151,6 +120,9 @@ class IdentityDesk:
         for key, release in chunk.releases:
             if not self.release(key, release, outcome):
                 outcome.sendings.append(tell_release(key, release))
+        for key in chunk.rebuilds:
+            if not self.rebuild(key):
+                outcome.sendings.append(tell_rebuild(key))
         for link in chunk.links:
             if not self.hear(link, outcome):
                 outcome.sendings.append(tell_link(link))
@@ -182,7 +154,7 @@ class IdentityDesk:
             self._shelf.merged.add(link.identifier)
             if customer.identity is None:
                 customer.identity = IdentityState()
-        state = _identity_of(customer)
+        state = identity_of(customer)
         state.active_ms = max(state.active_ms, self._shelf.time_ms, link.occurred_ms)
         if is_untying:
             # What was known of an erased customer is dropped rather than kept together with its undoing.
@@ -205,7 +177,7 @@ class IdentityDesk:
         customer = self._shelf.find(key)
         if customer is None:
             return False
-        state = _identity_of(customer)
+        state = identity_of(customer)
         if state.released.get(release.identifier, 0) >= release.version:
             return True
         state.released[release.identifier] = release.version
@@ -331,7 +303,9 @@ class IdentityDesk:
                 outcome.sendings.append(forward(way, arrival))
                 outcome.identity["returned"] += 1
         self._take_away(customer, history, gone)
-        state.is_partial = not is_done
+        if state.takes_late:
+            self._shelf.put_again(customer, history, admit_late(history, gone))
+        state.is_partial, state.takes_late = not is_done, state.takes_late and not is_done
         self._replace(customer, touches_of(history, gone), belated, history, "unlinked" if gone else "late_data")
 
     def _move_on(self, key: str, history: History | None, outcome: Outcome) -> None:
@@ -389,9 +363,3 @@ class IdentityDesk:
         unknown = set(history.episode_ids) - customer.episodes.states.keys()
         customer.adopt_orphans(history.journey_ids, history.promise_ids, unknown)
         self._mark(customer)
-
-
-def _identity_of(customer: Customer) -> IdentityState:
-    if customer.identity is None:
-        customer.identity = IdentityState(is_known=True)
-    return customer.identity

@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.identifiers import KINDS, is_clean_text
 from schemas.moments import format_epoch_ms
-from schemas.topics import HOP_HEADER, RELEASE_HEADER
+from schemas.topics import HOP_HEADER, REBUILD_HEADER, RELEASE_HEADER
 from streams.records import Arrival, Hop, Record, Release
 
 MOST_HOPS = 100
@@ -104,9 +104,15 @@ def read_releases(records: Sequence[Record]) -> list[tuple[str, Release]]:
     return found
 
 
-def is_release(record: Record) -> bool:
-    """Whether a record is no touchpoint but a release."""
-    return any(name == RELEASE_HEADER for name, _ in record.headers)
+def read_rebuilds(records: Sequence[Record]) -> list[str]:
+    """The keys of customers of whom records ask that they are stitched anew."""
+    keys = [read_key(record) for record in records if any(name == REBUILD_HEADER for name, _ in record.headers)]
+    return [key for key in keys if key is not None]
+
+
+def is_instruction(record: Record) -> bool:
+    """Whether a record is no touchpoint but a release, or asks for a rebuild."""
+    return any(name in (RELEASE_HEADER, REBUILD_HEADER) for name, _ in record.headers)
 
 
 def encode_arrival(arrival: Arrival) -> bytes:

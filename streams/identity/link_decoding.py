@@ -1,4 +1,4 @@
-"""Decoding records of `identity-links`, and the releases among those of `touchpoints-rekeyed`. Pure."""
+"""Decoding records of `identity-links`, and what is no touchpoint among those of `touchpoints-rekeyed`. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from schemas.errors import Undecodable
 from schemas.links import decode_forgotten, decode_link
-from streams.identity.hops import is_release, read_releases
+from streams.identity.hops import is_instruction, read_rebuilds, read_releases
 from streams.records import DecodedChunk, Record, refuse
 
 
@@ -26,9 +26,10 @@ def decode_links(topic: str, partition: int, records: Sequence[Record]) -> Decod
     return chunk
 
 
-def take_releases(records: Sequence[Record], chunk: DecodedChunk) -> Sequence[Record]:
-    """Move releases into the chunk; returns the other records."""
-    if not any(map(is_release, records)):
+def take_instructions(records: Sequence[Record], chunk: DecodedChunk) -> Sequence[Record]:
+    """Move releases and what asks for rebuilds into the chunk; returns the other records."""
+    if not any(map(is_instruction, records)):
         return records
     chunk.releases.extend(read_releases(records))
-    return [record for record in records if not is_release(record)]
+    chunk.rebuilds.extend(read_rebuilds(records))
+    return [record for record in records if not is_instruction(record)]

@@ -7,7 +7,7 @@ import msgspec
 from schemas.catalogue import CUSTOMERS_MERGED
 from schemas.identifiers import KINDS, is_placeholder, record_key
 from schemas.links import Link, encode_link, strength
-from schemas.topics import IDENTITY_LINKS, TOUCHPOINTS_REKEYED
+from schemas.topics import IDENTITY_LINKS, REBUILD_HEADER, REBUILD_VALUE, TOUCHPOINTS_REKEYED
 from streams.identity.hops import Route, encode_arrival, encode_hop, encode_release
 from streams.outcome import Sending
 from streams.records import Arrival, Release
@@ -61,3 +61,8 @@ def tell_release(owner: str, release: Release) -> Sending:
     """The record that has an owner give back what came through an identifier."""
     header, value = encode_release(release)
     return Sending(TOUCHPOINTS_REKEYED, owner, owner.encode(), value, (header,))
+
+
+def tell_rebuild(key: str) -> Sending:
+    """The record that has a customer stitched anew from all that is stored."""
+    return Sending(TOUCHPOINTS_REKEYED, key, key.encode(), REBUILD_VALUE, ((REBUILD_HEADER, b"1"),))

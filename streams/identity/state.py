@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from streams.identity.choice import Evidence, Status
+
+if TYPE_CHECKING:
+    from streams.customer import Customer
 
 
 class IdentityState(msgspec.Struct, array_like=True, gc=False):
@@ -15,6 +20,7 @@ class IdentityState(msgspec.Struct, array_like=True, gc=False):
     ClickHouse. `is_settled`: it belongs to somebody by a circle of links, and what comes stays here. `active_ms`:
     partition time of its last use. `taught`: what was said of weaker identifiers, by window. `released`: up to which
     version links of weaker identifiers were undone. `formers`: owners who must still be told that they are none.
+    `takes_late`: what came too late belongs to it when it is stitched anew.
     """
 
     is_known: bool = False
@@ -29,6 +35,7 @@ class IdentityState(msgspec.Struct, array_like=True, gc=False):
     taught: dict[str, tuple[int, str, str]] = {}
     released: dict[str, int] = {}
     formers: list[str] = []
+    takes_late: bool = False
 
     @property
     def destination(self) -> str:
@@ -39,3 +46,10 @@ class IdentityState(msgspec.Struct, array_like=True, gc=False):
     def has_errand(self) -> bool:
         """Whether something has to be read from ClickHouse before all is right."""
         return self.is_moving or self.is_partial or not self.is_known
+
+
+def identity_of(customer: Customer) -> IdentityState:
+    """The state of a customer; a new one knows all that there is to know."""
+    if customer.identity is None:
+        customer.identity = IdentityState(is_known=True)
+    return customer.identity
