@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 COOKBOOK = Path(__file__).parents[1] / "docs" / "cookbook"
 _RECIPE = re.compile(
-    r"^### (?P<title>.+?)\n(?P<text>.*?)^```sql\n(?P<sql>.*?)^```\n\n?(?P<table>(?:^\|.*\n)*)", re.M | re.S
+    r"^### (?P<title>.+?)\n(?P<text>.*?)^```sql\n(?P<sql>.*?)^```\n\n?(?P<table>(?:^\|[^\n]*\n)*)\n?", re.M | re.S
 )
 
 
@@ -46,6 +46,6 @@ def write_results(results: dict[tuple[str, str], str], directory: Path = COOKBOO
 
         def replaced(found: re.Match[str], name: str = path.name) -> str:
             table = results.get((name, found["title"]), found["table"])
-            return f"### {found['title']}\n{found['text']}```sql\n{found['sql']}```\n\n{table}"
+            return f"### {found['title']}\n{found['text']}```sql\n{found['sql']}```\n\n{table}\n"
 
         path.write_text(_RECIPE.sub(replaced, path.read_text("utf-8")), "utf-8")

@@ -342,3 +342,6 @@ TABLES = (
     CUSTOMER_STATE,
     PARTITION_PROGRESS,
 )
+
+FILLED = ("journeys.interest", "journeys.alert_history", "journeys.journey_history")
+"""Tables that nobody writes: views on others fill them."""

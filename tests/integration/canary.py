@@ -87,11 +87,15 @@ class Planter:
         self.touchpoint(f"anonymous_id:{ANONYMOUS}", "e2", identifiers={"anonymous_id": ANONYMOUS})
         strange = {"customer_id": OTHER, "device_id": DEVICE}
         self.touchpoint(OTHER, "e3", identifiers=strange, via=[f"device_id:{DEVICE}", "email:x"], _via_versions=[1, 2])
+        # History is kept for a time only, counted from when a row was written.
+        now = {"_ingested_at": datetime.now(UTC)}
         for customer in (CUSTOMER, OTHER):
             episode = UUID(ALERT) if customer == CUSTOMER else UUID(int=1)
-            self.row("journeys", customer_id=customer, journey_id=UUID(int=5), _version=1)
+            self.row("journeys", customer_id=customer, journey_id=UUID(int=5), _version=1, **now)
             self.row("promises", customer_id=customer, promise_id=UUID(int=6), kind="restock", subject="S", _version=1)
-            self.row("alerts", customer_id=customer, episode_id=episode, reason_en=f"{customer} waits", _version=1)
+            self.row(
+                "alerts", customer_id=customer, episode_id=episode, reason_en=f"{customer} waits", _version=1, **now
+            )
             self.row("alert_actions", action_id=UUID(int=episode.int + 1), episode_id=episode, note=f"call {customer}")
             self.row("alert_actions", action_id=UUID(int=episode.int + 2), action="silence", customer_id=customer)
             self.row("journey_redirects", journey_id=UUID(int=episode.int + 3), customer_id=customer, event_id="e1")

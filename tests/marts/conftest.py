@@ -13,7 +13,7 @@ from producers.simulator.shop import Shop
 from schemas.moments import check_moment
 from schemas.settings import Settings
 from sinks.migrate import migrate
-from sinks.tables import TABLES
+from sinks.tables import FILLED, TABLES
 from sinks.writer import ClickHouseWriter
 from tests.marts.loading import load
 
@@ -59,5 +59,5 @@ def _connect(url: str) -> ClickHouseWriter:
 
 
 def _empty(administrator: ClickHouseWriter) -> None:
-    for name in (*(table.name for table in TABLES), "journeys.interest"):
+    for name in (*(table.name for table in TABLES), *FILLED):
         administrator.query(f"TRUNCATE TABLE {name}")

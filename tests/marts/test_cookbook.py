@@ -1,6 +1,8 @@
 """Every recipe runs as the analyst and gives what it says. `COOKBOOK_WRITE=1` writes the results anew."""
 
 import os
+import re
+from collections.abc import Iterator
 
 import pytest
 from clickhouse_driver import Client
@@ -17,8 +19,10 @@ RECIPES = list(read_recipes())
 
 
 @pytest.fixture(scope="module")
-def client(server: LocalStack, shop: ClickHouseWriter) -> Client:
-    return connect(clickhouse_client_options(server.analyst_url, Settings()))
+def client(server: LocalStack, shop: ClickHouseWriter) -> Iterator[Client]:
+    connected = connect(clickhouse_client_options(server.analyst_url, Settings()))
+    yield connected
+    connected.disconnect()
 
 
 def ask(client: Client, recipe: Recipe) -> str:
@@ -36,7 +40,15 @@ def test_a_recipe_gives_what_it_says(client: Client, recipe: Recipe) -> None:
     assert found == recipe.table
 
 
+# What the platform says of itself, and what people did: the shop has none of it, or it depends on what time it is now.
+NOT_IN_THE_SHOP = {
+    "alert_actions", "silences", "dead_letters", "facts", "identity", "identity_conflicts", "identity_links",
+    "identity_quality", "journey_redirects", "open_interest", "source_outages",
+}  # fmt: skip
+
+
 def test_every_view_of_analysts_is_in_a_recipe(client: Client) -> None:
-    views = [name for (name,) in client.execute("SELECT name FROM system.tables WHERE database = 'analytics'")]
-    told = "\n".join(recipe.sql for recipe in RECIPES)
-    assert views and [name for name in views if f"analytics.{name}" not in told] == []
+    views = {name for (name,) in client.execute("SELECT name FROM system.tables WHERE database = 'analytics'")}
+    told = set(re.findall(r"analytics\.(\w+)", "\n".join(recipe.sql for recipe in RECIPES)))
+    assert views - told - NOT_IN_THE_SHOP == set()
+    assert told <= views

@@ -9,7 +9,7 @@ from deploy.local.stack import LocalStack
 from deploy.services import clickhouse_client_options
 from schemas.settings import Settings
 from sinks.migrate import migrate
-from sinks.tables import TABLES
+from sinks.tables import FILLED, TABLES
 from sinks.writer import ClickHouseWriter, MemoryWriter, Writer
 
 
@@ -35,7 +35,7 @@ def clickhouse(options: dict[str, Any]) -> Iterator[ClickHouseWriter]:
     """A writer to the current schema with nothing in it."""
     migrate(options)
     writer = ClickHouseWriter(options)
-    for name in (*(table.name for table in TABLES), "journeys.interest"):
+    for name in (*(table.name for table in TABLES), *FILLED):
         writer.query(f"TRUNCATE TABLE {name}")
     yield writer
     writer.close()
