@@ -1,4 +1,7 @@
-"""docs/data-dictionary.md, from what the database says of itself; `python -m console.data_dictionary` writes it."""
+"""The data dictionary and the sources of dbt, from what the database says of itself.
+
+`python -m console.data_dictionary` writes docs/data-dictionary.md and deploy/dbt/sources.yml.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 from deploy.local.stack import LocalStack
 from deploy.services import clickhouse_client_options
 from schemas.settings import Settings
 from sinks.migrate import migrate
 from sinks.writer import ClickHouseWriter
 
-PATH = Path(__file__).parents[1] / "docs" / "data-dictionary.md"
+ROOT = Path(__file__).parents[1]
+PATH = ROOT / "docs" / "data-dictionary.md"
+SOURCES_PATH = ROOT / "deploy" / "dbt" / "sources.yml"
+SOURCES_HEAD = """# Made by `python -m console.data_dictionary`, from sinks/migrations/; a test keeps it true.
+# For a dbt project: copy it into models/. Views with parameters are no sources; call them in SQL.
+"""
 TABLES_SQL = (
     "SELECT database, name, engine, comment, partition_key, sorting_key, create_table_query FROM system.tables "
     "WHERE database IN ('analytics', 'journeys') AND name NOT LIKE '.inner%' ORDER BY database, name"
@@ -139,8 +149,25 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def describe_fresh() -> str:
-    """The page for a server of its own that has just been migrated."""
+def render_sources(relations: Iterable[Relation]) -> str:
+    """The views of analysts as sources of dbt."""
+    tables = [
+        {
+            "name": each.name,
+            "description": each.comment,
+            "columns": [{"name": column.name, "description": column.comment} for column in each.columns],
+        }
+        for each in relations
+        if each.database == "analytics" and each.columns
+    ]
+    source = {"name": "journeys", "schema": "analytics", "tables": tables}
+    return SOURCES_HEAD + yaml.safe_dump(
+        {"version": 2, "sources": [source]}, sort_keys=False, allow_unicode=True, width=120
+    )
+
+
+def describe_fresh() -> list[Relation]:
+    """What there is on a server of its own that has just been migrated."""
     with (
         tempfile.TemporaryDirectory(prefix="journeys-dictionary-") as directory,
         LocalStack(Path(directory), run_kafka=False) as stack,
@@ -148,17 +175,19 @@ def describe_fresh() -> str:
         options = clickhouse_client_options(stack.clickhouse_url, Settings.model_construct())
         migrate(options)
         with closing(ClickHouseWriter(options)) as writer:
-            return render(read_relations(writer.query))
+            return read_relations(writer.query)
 
 
 def main() -> None:
     """Write the page."""
     argparse.ArgumentParser(
         prog="python -m console.data_dictionary",
-        description="Write docs/data-dictionary.md anew, from the comments of the migrated tables and views.",
+        description="Write docs/data-dictionary.md and deploy/dbt/sources.yml, from the comments of tables and views.",
     ).parse_args()
-    PATH.write_text(describe_fresh(), "utf-8")
-    print(f"wrote {PATH.relative_to(PATH.parents[1])}")
+    relations = describe_fresh()
+    for path, text in ((PATH, render(relations)), (SOURCES_PATH, render_sources(relations))):
+        path.write_text(text, "utf-8")
+        print(f"wrote {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

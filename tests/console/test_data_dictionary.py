@@ -4,17 +4,31 @@ import re
 
 import pytest
 
-from console.data_dictionary import PATH, describe_fresh, find_parameters
+from console.data_dictionary import (
+    PATH,
+    SOURCES_PATH,
+    Relation,
+    describe_fresh,
+    find_parameters,
+    render,
+    render_sources,
+)
 
 
 @pytest.fixture(scope="module")
-def page() -> str:
+def relations() -> list[Relation]:
     return describe_fresh()
 
 
+@pytest.fixture
+def page(relations: list[Relation]) -> str:
+    return render(relations)
+
+
 @pytest.mark.integration
-def test_the_page_is_what_the_migrated_database_says(page: str) -> None:
+def test_the_files_are_what_the_migrated_database_says(relations: list[Relation], page: str) -> None:
     assert PATH.read_text("utf-8") == page, "run `python -m console.data_dictionary`"
+    assert SOURCES_PATH.read_text("utf-8") == render_sources(relations)
 
 
 @pytest.mark.integration
