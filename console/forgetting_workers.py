@@ -45,7 +45,7 @@ def wait_for_workers(
     `is_running` says whether there is a worker, None: nobody knows. Raises as `Writer.query` does.
     """
     began = now()
-    while not _have_passed(clickhouse, group, offsets):
+    while not have_passed(clickhouse, group, IDENTITY_LINKS, offsets):
         waited = now() - began
         is_long = waited >= min(seconds, NO_WORKER_SECONDS)
         if is_long and is_running() is False:
@@ -56,10 +56,11 @@ def wait_for_workers(
     return "confirmed"
 
 
-def _have_passed(clickhouse: Writer, group: str, offsets: Mapping[int, int]) -> bool:
+def have_passed(clickhouse: Writer, group: str, topic: str, offsets: Mapping[int, int]) -> bool:
+    """Whether each partition's last flush is past a topic's record at its offset. Raises as `Writer.query` does."""
     if not offsets:
         return True
-    asked = {"topic": IDENTITY_LINKS, "group": group, "partitions": tuple(offsets)}
+    asked = {"topic": topic, "group": group, "partitions": tuple(offsets)}
     reached = dict(clickhouse.query(POSITIONS_SQL, asked))
     return all(reached.get(partition, 0) > offset for partition, offset in offsets.items())
 

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
-from producers.emitters import Emitter
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from console.forgetting_workers import have_passed
+from producers.emitters import KeyPartitioner, explain
 from schemas.errors import Misconfigured, Transient
 from schemas.identifiers import customer_key
-from schemas.topics import REBUILD_HEADER, REBUILD_VALUE
+from schemas.topics import REBUILD_HEADER, REBUILD_VALUE, TOUCHPOINTS_REKEYED
 from sinks.writer import Writer
+from streams.customer import NEVER_MS
 
+BATCH_CUSTOMERS = 5_000
+"""So many are asked for at once: what is asked for but not done waits in the workers' memory."""
 LOOK_EVERY_SECONDS = 0.5
 SEND_SECONDS = 60.0
-_CHOSEN = (
-    "SELECT DISTINCT customer_id FROM journeys.touchpoints FINAL WHERE type != 'customers_merged' AND ({condition})"
-)
-_NOW = "SELECT toUnixTimestamp64Milli(now64(3))"
-_DONE = """SELECT uniqExact(customer_id) FROM journeys.journeys
-WHERE _ingested_at >= fromUnixTimestamp64Milli(toInt64(%(began_ms)s), 'UTC') AND NOT _is_deleted
-AND customer_id IN ({chosen})"""
+_CHOSEN = """SELECT DISTINCT customer_id FROM journeys.touchpoints FINAL
+WHERE type != 'customers_merged' AND ({condition})"""
+_BUSY = f"""SELECT uniqExact(customer_key) FROM journeys.customer_state FINAL
+WHERE customer_key IN (SELECT name FROM asked) AND segment = 0 AND next_due_ms = {NEVER_MS}"""
 
 Tell = Callable[[int, int], object]
 """Told how many customers of how many are done."""
+Send = Callable[[Sequence[str]], Mapping[int, int]]
+"""Asks the workers for customers by their record keys; returns the last offset in each partition."""
 
 
 @dataclass(frozen=True)
@@ -60,60 +68,82 @@ class Choice:
 
 
 class Rebuilding:
-    """One run. Raises Transient or Terminal as ClickHouse and Kafka do."""
+    """One run, batch after batch. Raises Transient or Terminal as ClickHouse and Kafka do."""
 
-    def __init__(self, clickhouse: Writer, choice: Choice) -> None:
-        self._clickhouse = clickhouse
-        self._choice = choice
-        self.asked = 0
-        self._began_ms = 0
-
-    def count(self) -> int:
-        """How many customers are meant."""
-        [(count,)] = self._clickhouse.query(f"SELECT count() FROM ({self._choice.sql})", self._choice.parameters)
-        return int(count)
-
-    def _names(self) -> Iterator[str]:
-        for rows in self._clickhouse.stream(self._choice.sql, self._choice.parameters):
-            for (name,) in rows:
-                yield name.decode() if isinstance(name, bytes) else name
-
-    def ask(self, emitter: Emitter) -> int:
-        """Tell the workers of each customer; returns how many. Raises Transient when Kafka has not taken all of it."""
-        [(self._began_ms,)] = self._clickhouse.query(_NOW)
-        answers: list[object] = []
-        for name in self._names():
-            emitter.send(customer_key(name).encode(), REBUILD_VALUE, ((REBUILD_HEADER, b"1"),), answers.append)
-            self.asked += 1
-        emitter.flush(SEND_SECONDS)
-        taken = answers.count(None)
-        if taken < self.asked:
-            why = next((f": {answer}" for answer in answers if answer is not None), "")
-            raise Transient(f"Kafka has taken only {taken:,} of {self.asked:,} requests{why}; start again")
-        return self.asked
-
-    def done(self) -> int:
-        """How many of them have been written anew since they were asked for."""
-        sql = _DONE.format(chosen=self._choice.sql)
-        [(count,)] = self._clickhouse.query(sql, {**self._choice.parameters, "began_ms": self._began_ms})
-        return int(count)
-
-    def wait(
+    def __init__(
         self,
-        patience_seconds: float,
-        tell: Tell,
+        clickhouse: Writer,
+        group: str,
+        choice: Choice,
         *,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
-    ) -> int:
-        """Wait until all are done, or nothing has moved for so long; returns how many are."""
-        done, moved = 0, now()
-        while (found := self.done()) < self.asked:
-            if found > done:
-                done, moved = found, now()
-            tell(found, self.asked)
-            if now() - moved >= patience_seconds:
-                return found
-            sleep(LOOK_EVERY_SECONDS)
-        tell(self.asked, self.asked)
-        return self.asked
+    ) -> None:
+        self._clickhouse = clickhouse
+        self._group = group
+        self._choice = choice
+        self._now = now
+        self._sleep = sleep
+
+    def choose(self) -> list[str]:
+        """The record keys of the customers who are meant."""
+        rows = chain.from_iterable(self._clickhouse.stream(self._choice.sql, self._choice.parameters))
+        return sorted(customer_key(name.decode()) for (name,) in rows)
+
+    def run(self, keys: Sequence[str], send: Send, patience_seconds: float, tell: Tell) -> int:
+        """Have them rebuilt, until nothing has moved for so long; returns how many were.
+
+        A customer is rebuilt when the worker's flushed position is past the request, and the stored state has nothing
+        left to do.
+        """
+        done = 0
+        while batch := keys[done : done + BATCH_CUSTOMERS]:
+            offsets = send(batch)
+            left, moved = len(batch), self._now()
+            while left and self._now() - moved < patience_seconds:
+                tell(done + len(batch) - left, len(keys))
+                self._sleep(LOOK_EVERY_SECONDS)
+                found = self._count_left(batch, offsets)
+                if found < left:
+                    left, moved = found, self._now()
+            done += len(batch) - left
+            if left:
+                break
+        tell(done, len(keys))
+        return done
+
+    def _count_left(self, batch: Sequence[str], offsets: Mapping[int, int]) -> int:
+        if not have_passed(self._clickhouse, self._group, TOUCHPOINTS_REKEYED, offsets):
+            return len(batch)
+        [(busy,)] = chain.from_iterable(self._clickhouse.stream_about(_BUSY, batch))
+        return int(busy)
+
+
+@contextmanager
+def sending(options: Mapping[str, Any]) -> Iterator[Send]:
+    """What sends requests to Kafka, and waits until it has them. Raises `Misconfigured` and Transient."""
+    try:
+        producer = KafkaProducer(
+            **{**options, "acks": "all", "partitioner": KeyPartitioner(), "linger_ms": 5, "metrics_enabled": False}
+        )
+    except (KafkaError, OSError, ValueError) as error:
+        raise Transient(f"cannot reach Kafka: {explain(error)}") from error
+
+    def send(keys: Sequence[str]) -> dict[int, int]:
+        header = [(REBUILD_HEADER, b"1")]
+        try:
+            futures = [producer.send(TOUCHPOINTS_REKEYED, REBUILD_VALUE, key.encode(), header) for key in keys]
+            producer.flush(SEND_SECONDS)
+            taken = [future.get(timeout=SEND_SECONDS) for future in futures]
+        except KafkaError as error:
+            raise Transient(f"Kafka has not taken all requests: {explain(error)}; start again") from error
+        offsets: dict[int, int] = {}
+        for each in taken:
+            offsets[each.partition] = max(each.offset, offsets.get(each.partition, 0))
+        return offsets
+
+    try:
+        yield send
+    finally:
+        with suppress(KafkaError):
+            producer.close(SEND_SECONDS)

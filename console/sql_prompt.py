@@ -16,8 +16,8 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import Output
 
 NAMES_SQL = (
-    "SELECT concat(database, '.', table) AS name, groupArray(name) FROM system.columns "
-    "WHERE database = 'analytics' GROUP BY name UNION ALL "
+    "SELECT concat(database, '.', table) AS view, groupArray(name) FROM system.columns "
+    "WHERE database = 'analytics' GROUP BY view UNION ALL "
     "SELECT concat(database, '.', name), [] FROM system.tables WHERE database = 'analytics' AND engine = 'View'"
 )
 KEYWORDS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from faust.types import TP
@@ -39,8 +39,15 @@ class Intake:
     before it, and on the way here a chunk may be dropped over a rebalance that comes to nothing.
     """
 
-    def __init__(self, source: Callable[[], Source]) -> None:
+    def __init__(
+        self,
+        source: Callable[[], Source],
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         self._source = source
+        self._now = now
+        self._sleep = sleep
         self._holes = Holes()
 
     def forget(self) -> None:
@@ -56,8 +63,8 @@ class Intake:
         fresh = [record for record in records if record.offset >= done] if records[0].offset < done else records
         if not fresh:
             return fresh
-        count, again = self._holes.cut(place, fresh, done, time.monotonic())
+        count, again = self._holes.cut(place, fresh, done, self._now())
         if again is not None:
             await source.go_back(place, again)
-            await asyncio.sleep(HOLE_PAUSE_SECONDS)
+            await self._sleep(HOLE_PAUSE_SECONDS)
         return fresh[:count]

@@ -25,6 +25,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._partition_assignment_strategy = (RangePartitionAssignor,)
         consumer._fetch_max_wait_ms = 250
+        # What its sender has taken back did not happen.
+        consumer._isolation_level = "read_committed"
         return consumer
 
 

@@ -15,15 +15,13 @@ from console.alert_desk import read_clock
 from console.alert_filters import parse_since, parse_span
 from console.identity_names import read_name
 from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser, open_clickhouse
-from console.rebuilding import SEND_SECONDS, Choice, Rebuilding, Tell
+from console.rebuilding import Choice, Rebuilding, Tell, sending
 from deploy.services import Services
-from producers.emitters import KafkaEmitter
 from producers.topics import check_topics
 from schemas.errors import Misconfigured
 from schemas.identifiers import customer_name
 from schemas.moments import to_epoch_ms
 from schemas.settings import Settings
-from schemas.topics import TOUCHPOINTS_REKEYED
 
 MANY = 1_000
 """More than so many customers are not rebuilt without a question."""
@@ -75,25 +73,20 @@ def rebuild(
     patience_seconds = parse_span(wait).total_seconds()
     services = Services.resolve(settings)
     with closing(open_clickhouse(services, settings)) as clickhouse:
-        run = Rebuilding(clickhouse, choice)
-        count = run.count()
-        if not count:
+        run = Rebuilding(clickhouse, settings.consumer_group, choice)
+        keys = run.choose()
+        if not keys:
             raise Misconfigured("no stored touchpoint belongs to such a customer: `journeys sql` shows who there is")
         if dry_run:
-            _print(as_json, count, None)
+            _print(as_json, len(keys), None)
             return
-        _confirm(count, yes)
+        _confirm(len(keys), yes)
         options = kafka_options(services, settings)
         check_topics(options)
-        emitter = KafkaEmitter(options, TOUCHPOINTS_REKEYED)
-        try:
-            with _progress() as tell:
-                asked = run.ask(emitter)
-                done = run.wait(patience_seconds, tell)
-        finally:
-            emitter.close(SEND_SECONDS)
-    _print(as_json, asked, done)
-    if done < asked:
+        with sending(options) as send, _progress() as tell:
+            done = run.run(keys, send, patience_seconds, tell)
+    _print(as_json, len(keys), done)
+    if done < len(keys):
         raise typer.Exit(1)
 
 
@@ -139,5 +132,5 @@ def _print(as_json: bool, customers: int, done: int | None) -> None:
     else:
         typer.echo(
             f"{done:,} of {customers:,} {noun} rebuilt so far, and nothing has moved for a while: is a worker running "
-            "(`journeys status`)? The rest stays asked for, and is done as soon as one is."
+            "(`journeys status`)? What was asked for is done as soon as one is; start again for the rest."
         )

@@ -133,6 +133,9 @@ def _converse(question: _Question, output: Output, limit: int | None, data_dir: 
             _write(output, columns, rows, limit, is_paged=True)
         except JourneysError as error:
             console.print(Text(str(error), style="red"))
+        except KeyboardInterrupt:
+            question.close()
+            console.print(Text("stopped", style="dim"))
 
 
 def _read_statement(query: str | None, file: Path | None) -> str:
@@ -199,6 +202,7 @@ class _Question:
             raise explain(error) from error
 
     def close(self) -> None:
+        """Let go of the connection; the next question opens another."""
         self._client.disconnect()
 
     def _rows(self, found: Iterator[Any]) -> Iterator[Row]:

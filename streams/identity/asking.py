@@ -90,10 +90,18 @@ def touches_of(history: History, but: Iterable[int] = ()) -> list[Touch]:
     ]
 
 
-def admit_late(history: History, but: Iterable[int]) -> list[int]:
-    """Take what came too late, except at the places in `but`, as if it had come in time; returns its places."""
+def admit_late(history: History, but: Iterable[int] = ()) -> list[int]:
+    """Take what came too late, except at the places in `but`, as if it had come in time; returns its places.
+
+    What is another version of a touchpoint that is there already stays late: the one that was received first counts.
+    """
     left_out = set(but)
-    places = [place for place, is_late in enumerate(history.late) if is_late and place not in left_out]
-    for place in places:
-        history.late[place] = False
+    named = {arrival.touch.reference for arrival, late in zip(history.arrivals, history.late, strict=True) if not late}
+    places = []
+    for place in sorted(range(len(history.late)), key=lambda each: history.arrivals[each].touch.received_ms):
+        reference = history.arrivals[place].touch.reference
+        if history.late[place] and place not in left_out and reference not in named:
+            named.add(reference)
+            places.append(place)
+            history.late[place] = False
     return places

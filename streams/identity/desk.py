@@ -262,7 +262,7 @@ class IdentityDesk:
         for key, known in answers.known.items():
             self._learn(key, known, outcome)
         for key, history in answers.partial.items():
-            self._stitch_anew(key, history, outcome)
+            self._stitch_anew(key, history, answers.moving.get(key), outcome)
         for key, history in answers.moving.items():
             self._move_on(key, history, outcome)
         for key in answers.staying:
@@ -290,11 +290,11 @@ class IdentityDesk:
             self._decide(customer, state, outcome)
         self._mark(customer)
 
-    def _stitch_anew(self, key: str, history: History, outcome: Outcome) -> None:
+    def _stitch_anew(self, key: str, history: History, moving: History | None, outcome: Outcome) -> None:
         customer, flushes = self._shelf.find(key), self._shelf.flushes
-        belated, is_done = self.ledger.belated(key, flushes), self.ledger.finish_stitching(key, flushes)
-        if customer is None or (state := customer.identity) is None:
+        if customer is None or (state := customer.identity) is None or not state.is_partial:
             return
+        belated, is_done = self.ledger.belated(key, flushes), self.ledger.finish_stitching(key, flushes)
         gone = set()
         for place, arrival in enumerate(history.arrivals):
             way = route(key, "", 0, arrival.hop, state.released)
@@ -305,6 +305,9 @@ class IdentityDesk:
         self._take_away(customer, history, gone)
         if state.takes_late:
             self._shelf.put_again(customer, history, admit_late(history, gone))
+            if moving is not None:
+                # What moves on in the same flush has to be taken away as it is written now.
+                admit_late(moving)
         state.is_partial, state.takes_late = not is_done, state.takes_late and not is_done
         self._replace(customer, touches_of(history, gone), belated, history, "unlinked" if gone else "late_data")
 

@@ -88,7 +88,8 @@ class Ledger:
 
     def finish_stitching(self, key: str, flushes: int) -> bool:
         """Strike a new stitching off, unless it was asked for again since; returns whether it is struck off."""
-        del self._partial[key]
+        # An erasure may have struck it off since it was asked for.
+        self._partial.pop(key, None)
         is_done = self._partial_again.pop(key, -1) < flushes
         if not is_done:
             self.reopen(key, flushes)

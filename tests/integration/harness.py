@@ -281,6 +281,10 @@ class Platform:
             ends = consumer.end_offsets([TopicPartition(topic, number) for number in range(self.partitions)])
         return {(topic, place.partition): end for place, end in ends.items()}
 
+    def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """Have a partition begin at an offset, as retention does one day."""
+        self._admin.delete_records({TopicPartition(topic, partition): offset})
+
     def leader(self, topic: str, partition: int) -> int:
         """The number of the broker that leads a partition; -1 while none does."""
         [described] = self._ask(lambda: self._admin.describe_topics([topic]))

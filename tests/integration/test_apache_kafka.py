@@ -27,16 +27,36 @@ def test_shuffled_repeated_and_killed_the_sessions_are_the_same(start_platform: 
     assert committed == platform.broker_ends(TOUCHPOINTS) == platform.ends
 
 
+@pytest.mark.parametrize("size", [40, 300])
 def test_what_comes_in_transactions_is_taken_when_they_are_committed_and_not_when_they_are_aborted(
+    start_platform: StartPlatform, tmp_path: Path, size: int
+) -> None:
+    records = read_ecom(tmp_path)[:3_000]
+    platform = start_platform(kafka="apache", **GAP_ONLY, chunk_records="100")
+    send_in_transactions(platform, records[:1_500], size)
+    # Marks of transactions stand between the records, as holes in the offsets, and much is read ahead.
+    platform.start_worker()
+    platform.wait_idle()
+    send_in_transactions(platform, records[1_500:], size)
+    platform.wait_idle()
+    assert_exact(platform, expect(committed(records[:1_500], size) + committed(records[1_500:], size)))
+
+
+def test_what_retention_has_taken_away_is_not_waited_for_and_the_rest_is_whole(
     start_platform: StartPlatform, tmp_path: Path
 ) -> None:
-    records = read_ecom(tmp_path)[:2_000]
-    platform = start_platform(kafka="apache", **GAP_ONLY)
+    records = read_ecom(tmp_path)[:4_000]
+    platform = start_platform(kafka="apache", partitions=1, **GAP_ONLY, chunk_records="100")
+    platform.send(records)
+    platform.delete_before(TOUCHPOINTS, 0, 1_000)
     platform.start_worker()
-    # Marks of transactions stand between the records, as holes in the offsets.
-    send_in_transactions(platform, records, size=50)
     platform.wait_idle()
-    assert_exact(platform, expect([record for at, record in enumerate(records) if at // 50 % 4 != 3]))
+    assert_exact(platform, expect(records[1_000:]))
+
+
+def committed(records: Sequence[Feed], size: int) -> list[Feed]:
+    """Those that `send_in_transactions` does not take back."""
+    return [record for at, record in enumerate(records) if at // size % 4 != 3]
 
 
 def send_in_transactions(platform: Platform, records: Sequence[Feed], size: int) -> None:
@@ -53,6 +73,8 @@ def send_in_transactions(platform: Platform, records: Sequence[Feed], size: int)
                 )
                 for record in records[start : start + size]
             ]  # fmt: skip
+            # Else what is aborted may never have been sent.
+            producer.flush()
             if number % 4 == 3:
                 producer.abort_transaction()
                 continue

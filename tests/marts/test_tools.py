@@ -10,6 +10,7 @@ import clickhouse_connect
 import pytest
 import sqlalchemy
 
+from console.sql_prompt import NAMES_SQL, Names
 from deploy.local.stack import LocalStack
 from sinks.writer import ClickHouseWriter
 from tests.marts.conftest import SHOP_TOUCHPOINTS
@@ -26,6 +27,12 @@ def reach(server: LocalStack) -> dict[str, Any]:
     return {
         "host": http.hostname, "port": http.port, "username": analyst.username, "password": analyst.password,
     }  # fmt: skip
+
+
+def test_the_prompt_knows_the_columns_of_views_and_the_views_with_parameters(shop: ClickHouseWriter) -> None:
+    names = Names.of(shop.query(NAMES_SQL))
+    assert {"customer_id", "outcome", "experience"} <= set(names.columns["analytics.journeys"])
+    assert names.columns["analytics.flow"] == []
 
 
 def test_a_notebook_gets_a_data_frame(shop: ClickHouseWriter, reach: dict[str, Any]) -> None:

@@ -40,7 +40,20 @@ def test_a_hole_before_the_first_that_is_read_counts_from_where_it_is_read() -> 
 def test_a_hole_that_stays_is_believed_after_a_while() -> None:
     holes = Holes()
     assert holes.cut(PLACE, reads(4, 5), 3, 0.0) == (0, 3)
-    assert holes.cut(PLACE, reads(4, 5), 3, PATIENCE_SECONDS) == (2, None)
+    # What was on its way when the patience ended says nothing yet: it takes one more look.
+    assert holes.cut(PLACE, reads(4, 5), 3, PATIENCE_SECONDS) == (0, 3)
+    assert holes.cut(PLACE, reads(4, 5), 3, PATIENCE_SECONDS + 0.02) == (2, None)
+
+
+def test_what_was_on_its_way_behind_the_next_chunk_is_never_taken_for_it() -> None:
+    holes = Holes()
+    assert holes.cut(PLACE, reads(4, 5), 3, 0.0) == (0, 3)
+    # Both were read before the partition was sent back; however late they come, 4 is still to be taken.
+    assert holes.cut(PLACE, reads(6, 7), 3, 0.1) == (0, None)
+    assert holes.cut(PLACE, reads(8, 9), 3, 60.0) == (0, 3)
+    assert holes.cut(PLACE, reads(4, 5), 3, 60.1) == (0, 3)
+    assert holes.cut(PLACE, reads(4, 5), 3, 61.0) == (0, 3)
+    assert holes.cut(PLACE, reads(4, 5), 3, 61.1) == (2, None)
 
 
 def test_where_holes_always_stay_nobody_waits_for_the_next_one() -> None:
@@ -49,6 +62,7 @@ def test_where_holes_always_stay_nobody_waits_for_the_next_one() -> None:
         hole = reads(10 * number + 1)
         assert holes.cut(PLACE, hole, 0, now)[1] is not None
         now += PATIENCE_SECONDS
+        assert holes.cut(PLACE, hole, 0, now)[1] is not None
         assert holes.cut(PLACE, hole, 0, now) == (1, None)
     assert holes.cut(PLACE, reads(100, 102, 110), 0, now) == (3, None)
     other = ("identity-links", 3)

@@ -1,6 +1,8 @@
 """A partition takes its records in their order, each once and none left out, whatever way the chunks take to it."""
 
 import asyncio
+import random
+from collections import deque
 from dataclasses import dataclass, field
 
 import pytest
@@ -107,6 +109,68 @@ def test_chunks_that_were_queued_behind_a_hole_are_not_taken_either() -> None:
         assert not reader.taken
         await reader.take_all()
         assert reader.taken == list(range(COMMITTED, 100))
+
+    asyncio.run(read())
+
+
+class Log:
+    """A log with holes that stay, and batches that are seen only after a while; read ahead into a queue."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.now = 0.0
+        self.position = 0
+        self.queue: deque[list[Read]] = deque()
+        self.visible_at: dict[int, float] = {}
+        self._write()
+
+    def _write(self) -> None:
+        offset, moment = 0, 0.0
+        for _ in range(14):
+            if self.rng.random() < 0.6:
+                offset += self.rng.randint(1, 3)
+            moment += self.rng.random()
+            # A batch that is late to be seen is so for less than the patience.
+            late = self.rng.choice((0.0, 0.0, 0.3)) if self.rng.random() < 0.5 else 0.0
+            length = self.rng.randint(3, 40)
+            self.visible_at |= dict.fromkeys(range(offset, offset + length), moment + late)
+            offset += length
+
+    def starting_offset(self, tp: TP) -> int:
+        return 0
+
+    async def go_back(self, tp: TP, offset: int) -> None:
+        self.position = offset
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def read_ahead(self) -> None:
+        while len(self.queue) < self.rng.choice((1, 4)):
+            seen = [offset for offset, at in self.visible_at.items() if offset >= self.position and at <= self.now]
+            if not seen:
+                return
+            self.queue.append([Read(offset) for offset in seen[:10]])
+            self.position = self.queue[-1][-1].offset + 1
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_nothing_is_lost_however_much_is_on_its_way_and_however_long_the_worker_stands_still(seed: int) -> None:
+    async def read() -> None:
+        log, partition, taken = Log(random.Random(seed)), FakePartition(), list[int]()
+        intake = Intake(lambda: log, lambda: log.now, log.sleep)
+        for _ in range(4_000):
+            log.read_ahead()
+            if log.queue:
+                fresh = await intake.fit(partition, TOUCHPOINTS, log.queue.popleft())  # type: ignore[arg-type]
+                taken += [each.offset for each in fresh]
+                if fresh:
+                    partition.positions[TOUCHPOINTS] = fresh[-1].offset + 1
+            # Backpressure can hold it up for any time.
+            log.now += log.rng.choice((0.0, 0.001, 0.01, log.rng.random() * 8 if log.rng.random() < 0.05 else 0.0))
+            if not log.queue and taken and taken[-1] == max(log.visible_at):
+                break
+        assert taken == sorted(log.visible_at)
 
     asyncio.run(read())
 

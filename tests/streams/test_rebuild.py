@@ -2,12 +2,15 @@
 
 import pytest
 
+from schemas.links import encode_forgotten
 from schemas.partitioning import partition_of
-from schemas.topics import REBUILD_HEADER, REBUILD_VALUE, TOUCHPOINTS_REKEYED
+from schemas.topics import IDENTITY_LINKS, REBUILD_HEADER, REBUILD_VALUE, TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from sinks import tables
+from streams.history_reader import HistoryReader
+from streams.outcome import Outcome
 from streams.policy import Policy
 from streams.stitching import StitchingRules
-from tests.streams.identity_world import Sent, Told, World
+from tests.streams.identity_world import TOPICS, Sent, Told, World
 from tests.streams.oracle import HOUR_MS
 from tests.streams.scenes import at
 
@@ -117,3 +120,59 @@ def test_one_of_whom_nothing_is_known_leaves_nothing_behind() -> None:
     ask(world, "customer_id:nobody")
     world.settle()
     assert world.rows(tables.JOURNEYS) == [] == world.rows(tables.TOUCHPOINTS)
+
+
+def test_another_version_of_what_is_there_stays_late() -> None:
+    world = World(gap(24), 2)
+    world.tell([seen("a", 0), seen("c", 10)])
+    world.settle()
+    world.tell(seen("z", 24 * 60, name) for name in OTHERS)
+    world.settle()
+    # Nobody remembers the first version; what was received first counts, then as now.
+    world.tell([seen("a", 2)])
+    world.settle()
+    for _ in range(2):
+        ask(world)
+        world.settle()
+        assert sizes(world) == [2] and late(world) == {"a"}
+
+
+def test_a_rebuild_and_a_move_in_the_same_flush_double_nothing() -> None:
+    anonymous = {"anonymous_id": "X"}
+    world = World(gap(24), 2)
+    world.tell([Told(anonymous, at(0), "a"), Told(anonymous, at(10), "c")])
+    world.settle()
+    world.tell([Told(anonymous, at(24 * 30), "z"), *(seen("z", 24 * 30, name) for name in OTHERS)])
+    world.settle()
+    world.tell([Told(anonymous, at(5), "b")])
+    world.settle()
+    assert late(world) == {"b"}
+    world.tell([Told({"customer_id": "C", **anonymous}, at(24 * 30 + 1), "login")])
+    for number in world.workers:
+        world.process(number, TOUCHPOINTS, 50)
+    ask(world, "anonymous_id:X")
+    for number in world.workers:
+        for topic in TOPICS:
+            world.process(number, topic, 50)
+    world.settle()
+    found = sorted(
+        (row["event_id"], row["customer_id"])
+        for row in world.rows(tables.TOUCHPOINTS)
+        if row["customer_id"] not in OTHERS
+    )
+    assert found == [(name, "C") for name in ("a", "b", "c", "login", "z")]
+
+
+def test_who_is_erased_between_question_and_answer_is_not_stitched() -> None:
+    world, number = too_late(), partition_of(KEY.encode(), 2)
+    ask(world)
+    world.process(number, TOUCHPOINTS_REKEYED, 50)
+    world.flush(number)
+    worker = world.workers[number]
+    answers = HistoryReader(world.writer, world.policy.plan.keeps).answer(worker.identities.ask(10))
+    assert KEY in answers.partial
+    world.send(IDENTITY_LINKS, KEY, Sent(encode_forgotten(KEY), KEY.encode()))
+    world.process(number, IDENTITY_LINKS, 50)
+    worker.identities.apply(answers, Outcome())
+    customer = worker.known(KEY)
+    assert customer is None or not customer.log
