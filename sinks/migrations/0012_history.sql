@@ -81,60 +81,55 @@ INSERT INTO journeys.journeys SELECT * FROM journeys.journeys
 WHERE (journey_id, _version) NOT IN (SELECT journey_id, _version FROM journeys.journey_history);
 
 -- The base table is read as well: what is still so since before the time for which history is kept stands only there.
+-- Each column by itself, as most questions need few of them: those of one version are one row's. NULL is put into a tuple, or
+-- argMax would pass over it to an older row.
 CREATE OR REPLACE VIEW analytics.alerts_as_known_at
 DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
-SELECT customer_id, episode_id, last.1 AS journey_id, last.2 AS rule, last.3 AS rule_version, last.4 AS kind,
-       last.5 AS severity, last.6 AS status, last.7 AS change, last.8 AS subject, last.9 AS store_id,
-       last.10 AS opened_at, last.11 AS last_seen_at, nullIf(last.12, toDateTime64(0, 3, 'UTC')) AS resolved_at,
-       last.13 AS threshold, last.14 AS actual, last.15 AS unit, last.16 AS affected_customers,
-       last.17 AS withdrawn_because, known_at
+SELECT customer_id, episode_id, argMax(h.journey_id, _version) AS journey_id, argMax(h.rule, _version) AS rule,
+       argMax(h.rule_version, _version) AS rule_version, argMax(h.kind, _version) AS kind, argMax(h.severity, _version) AS severity,
+       argMax(h.status, _version) AS status, argMax(h.change, _version) AS change, argMax(h.subject, _version) AS subject,
+       argMax(h.store_id, _version) AS store_id, argMax(h.opened_at, _version) AS opened_at,
+       argMax(h.last_seen_at, _version) AS last_seen_at,
+       nullIf(argMax(h.resolved_at, _version), toDateTime64(0, 3, 'UTC')) AS resolved_at, argMax(h.threshold, _version) AS threshold,
+       argMax(h.actual, _version) AS actual, argMax(h.unit, _version) AS unit,
+       argMax(tuple(h.affected_customers), _version).1 AS affected_customers,
+       argMax(h.withdrawn_because, _version) AS withdrawn_because,
+       -- The same state may have been written twice, by a write whose answer was lost: it was known from the first on.
+       argMax(_ingested_at, (_version, -toUnixTimestamp64Milli(_ingested_at))) AS known_at
 FROM
 (
-    SELECT customer_id, episode_id,
-           argMax((journey_id, rule, rule_version, kind, severity, status, change, subject, store_id,
-                   opened_at, last_seen_at, resolved_at, threshold, actual, unit, affected_customers, withdrawn_because,
-                   _is_deleted), _version) AS last,
-           -- The same state may have been written twice, by a write whose answer was lost: it was known from the first on.
-           argMax(_ingested_at, (_version, -toUnixTimestamp64Milli(_ingested_at))) AS known_at
-    FROM
-    (
-        SELECT * FROM journeys.alert_history WHERE _ingested_at <= {at:DateTime64(3, 'UTC')}
-        UNION ALL
-        SELECT customer_id, episode_id, journey_id, rule, rule_version, kind, severity, status, change, subject, store_id,
-               opened_at, last_seen_at, resolved_at, threshold, actual, unit, affected_customers, withdrawn_because,
-               _ingested_at, _version, _is_deleted
-        FROM journeys.alerts WHERE _ingested_at <= {at:DateTime64(3, 'UTC')}
-    )
-    GROUP BY customer_id, episode_id
-)
-WHERE NOT last.18
+    SELECT * FROM journeys.alert_history WHERE _ingested_at <= {at:DateTime64(3, 'UTC')}
+    UNION ALL
+    SELECT customer_id, episode_id, journey_id, rule, rule_version, kind, severity, status, change, subject, store_id,
+           opened_at, last_seen_at, resolved_at, threshold, actual, unit, affected_customers, withdrawn_because,
+           _ingested_at, _version, _is_deleted
+    FROM journeys.alerts WHERE _ingested_at <= {at:DateTime64(3, 'UTC')}
+) AS h
+GROUP BY customer_id, episode_id
+HAVING NOT argMax(_is_deleted, _version)
 COMMENT 'parameter at (UTC): episodes as they could be seen then, one row each (greatest version of those written by then); known_at: since when';
 
 CREATE OR REPLACE VIEW analytics.journeys_as_known_at
 DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
-SELECT customer_id, journey_id, last.1 AS started_at, last.2 AS ended_at, last.3 AS status, last.4 AS outcome,
-       last.5 AS touchpoints, last.6 AS contacts, last.7 AS orders, last.8 AS promises, last.9 AS promises_open,
-       last.10 AS promises_kept, last.11 AS promises_late, last.12 AS promises_broken, last.13 AS friction,
-       last.14 AS delight, last.15 AS experience, last.16 AS effort, known_at
+SELECT customer_id, journey_id, argMax(h.started_at, _version) AS started_at, argMax(h.ended_at, _version) AS ended_at,
+       argMax(h.status, _version) AS status, argMax(h.outcome, _version) AS outcome, argMax(h.touchpoints, _version) AS touchpoints,
+       argMax(h.contacts, _version) AS contacts, argMax(h.orders, _version) AS orders, argMax(h.promises, _version) AS promises,
+       argMax(h.promises_open, _version) AS promises_open, argMax(h.promises_kept, _version) AS promises_kept,
+       argMax(h.promises_late, _version) AS promises_late, argMax(h.promises_broken, _version) AS promises_broken,
+       argMax(h.friction, _version) AS friction, argMax(h.delight, _version) AS delight,
+       argMax(h.experience, _version) AS experience, argMax(h.effort, _version) AS effort,
+       argMax(_ingested_at, (_version, -toUnixTimestamp64Milli(_ingested_at))) AS known_at
 FROM
 (
-    SELECT customer_id, journey_id,
-           argMax((started_at, ended_at, status, outcome, touchpoints, contacts, orders, promises, promises_open,
-                   promises_kept, promises_late, promises_broken, friction, delight, experience, effort,
-                   _is_deleted), _version) AS last,
-           argMax(_ingested_at, (_version, -toUnixTimestamp64Milli(_ingested_at))) AS known_at
-    FROM
-    (
-        SELECT * FROM journeys.journey_history WHERE _ingested_at <= {at:DateTime64(3, 'UTC')}
-        UNION ALL
-        SELECT customer_id, journey_id, started_at, ended_at, status, outcome, touchpoints, contacts, orders,
-               promises, promises_open, promises_kept, promises_late, promises_broken, friction, delight, experience, effort,
-               _ingested_at, _version, _is_deleted
-        FROM journeys.journeys WHERE _ingested_at <= {at:DateTime64(3, 'UTC')}
-    )
-    GROUP BY customer_id, journey_id
-)
-WHERE NOT last.17
+    SELECT * FROM journeys.journey_history WHERE _ingested_at <= {at:DateTime64(3, 'UTC')}
+    UNION ALL
+    SELECT customer_id, journey_id, started_at, ended_at, status, outcome, touchpoints, contacts, orders,
+           promises, promises_open, promises_kept, promises_late, promises_broken, friction, delight, experience, effort,
+           _ingested_at, _version, _is_deleted
+    FROM journeys.journeys WHERE _ingested_at <= {at:DateTime64(3, 'UTC')}
+) AS h
+GROUP BY customer_id, journey_id
+HAVING NOT argMax(_is_deleted, _version)
 COMMENT 'parameter at (UTC): journeys as they could be seen then, one row each (greatest version of those written by then); known_at: since when';
 
 -- A row of a lower version than one before it was written by a worker that had lost its partition: it was never seen.

@@ -89,12 +89,61 @@ def test_where_it_was_comes_from_the_evidence_when_the_alert_does_not_say(histor
             say("C-3", "delivered", at(3), **parcel),
         )
     )
-    columns = "rule, store_id, agents, channels, carriers, ended_by, seconds_to_end, hour, weekday"
-    assert analyst.query(f"SELECT {columns} FROM analytics.frictions ORDER BY customer_id") == [
-        ("long_wait", "S-1", ["A-1"], ["store"], [], "touchpoint", 599.999, 10, 2),
-        ("long_wait", "", ["A-2"], ["chat"], [], "touchpoint", 179.999, 10, 2),
-        ("broken_promise", "", [], ["app", "delivery"], ["Fast"], "touchpoint", 86399.999, 10, 4),
+    columns = "rule, store_id, agents, channels, carriers"
+    assert analyst.query(f"SELECT {columns} {places('friction')}") == [
+        ("long_wait", "S-1", ["A-1"], ["store"], []),
+        ("long_wait", "", ["A-2"], ["chat"], []),
+        ("broken_promise", "", [], ["app", "delivery"], ["Fast"]),
     ]
+    columns = "rule, store_id, ended_by, seconds_to_end, hour, weekday"
+    assert analyst.query(f"SELECT {columns} FROM analytics.frictions ORDER BY customer_id") == [
+        ("long_wait", "S-1", "touchpoint", 599.999, 10, 2),
+        ("long_wait", "", "touchpoint", 179.999, 10, 2),
+        ("broken_promise", "", "touchpoint", 86399.999, 10, 4),
+    ]
+
+
+def places(kind: str, since: float = 0, until: float = 30) -> str:
+    moments = f"since='{moment(since)}', until='{moment(until)}'"
+    return f"FROM analytics.episode_places({moments}, kind='{kind}') ORDER BY customer_id, opened_at"
+
+
+def test_evidence_from_before_the_range_is_found_and_what_was_retracted_is_not(
+    history: Load, administrator: ClickHouseWriter
+) -> None:
+    told: dict[str, Any] = {"order_id": "O-1", "properties": {"amount": 9, "currency": "ILS", "promised_by": at(20)}}
+    analyst = history([say("C-1", "order_placed", at(), channel="app", **told), *waits("C-2", 21)], until_ms=ms(22))
+    columns = "rule, store_id, agents, channels"
+    waited = ("long_wait", "S-1", ["A-1"], ["store"])
+    assert analyst.query(f"SELECT {columns} {places('friction', 19)}") == [("broken_promise", "", [], ["app"]), waited]
+    administrator.query(
+        "INSERT INTO journeys.touchpoints SELECT * REPLACE (_version + 1 AS _version, 1 AS _is_deleted) "
+        "FROM journeys.touchpoints WHERE customer_id = 'C-1'"
+    )
+    assert analyst.query(f"SELECT {columns} {places('friction', 19)}") == [("broken_promise", "", [], []), waited]
+    assert analyst.query(f"SELECT {columns} {places('friction', 0, 19)}") == []
+
+
+def test_frictions_that_end_at_one_moment_are_each_told_once_with_and_without_a_range(history: Load) -> None:
+    order = {"amount": 9, "currency": "ILS", "promised_by": at(2)}
+    steps = [
+        step
+        for name in ("O-1", "O-2")
+        for step in (
+            say("C-1", "order_placed", at(), order_id=name, event_id=name, properties=order),
+            say("C-1", "delivered", at(3), order_id=name, event_id=name, source="delivery"),
+        )
+    ]
+    analyst = history(ordered(steps, loses_hold("C-2")), until_ms=ms(6))
+    columns = "customer_id, subject, ended_by, seconds_to_end"
+    ranged = f"analytics.frictions_between(since='{moment(2)}', until='{moment(3)}')"
+    found = [analyst.query(f"SELECT {columns} FROM {view} ORDER BY ALL") for view in ("analytics.frictions", ranged)]
+    late = [("C-1", name, "touchpoint", 86399.999) for name in ("O-1", "O-2")]
+    assert found == [[*late, ("C-2", "K-1", "time", 2 * 86400.0)], late]
+    every = f"analytics.frictions_between(since='{moment()}', until='{moment(9)}')"
+    assert analyst.query(f"SELECT * FROM {every} ORDER BY ALL") == analyst.query(
+        "SELECT * FROM analytics.frictions ORDER BY ALL"
+    )
 
 
 def test_an_end_because_time_has_passed_is_no_solution_and_has_no_duration(history: Load) -> None:
@@ -265,19 +314,18 @@ def test_who_has_gone_silent_after_trouble(history: Load) -> None:
             [*waits("C-3"), looks("C-3", 10), looks("C-3", 22)],
             [*waits("C-4"), buys("C-4", 31)],
             [looks("C-5", 0)],
+            waits("C-6", -50),
         )
     )
     sql = (
-        "SELECT customer_id, last_seen_at, round(days_silent, 3), last_type, friction_rules, orders_before, "
-        "last_order_at "
+        "SELECT customer_id, last_seen_at, round(days_silent, 3), last_type, friction_rules, orders_before "
         f"FROM analytics.silent_customers(until='{moment(30)}', quiet_days=14) ORDER BY customer_id"
     )
     served = START + timedelta(minutes=20)
     silent = round(30 - 20 / 1440, 3)
-    bought = START + timedelta(days=-20, minutes=30)
     assert analyst.query(sql) == [
-        ("C-1", served, silent, "service_started", ["long_wait"], 1, bought),
-        ("C-4", served, silent, "service_started", ["long_wait"], 0, None),
+        ("C-1", served, silent, "service_started", ["long_wait"], 1),
+        ("C-4", served, silent, "service_started", ["long_wait"], 0),
     ]
 
 

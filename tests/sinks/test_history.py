@@ -114,6 +114,7 @@ def test_a_count_that_was_not_known_and_then_was_is_another_state(
         alert(tables, day, EPOCH + day, affected_customers=affected)
     told = analyst.query("SELECT affected_customers FROM analytics.alert_history ORDER BY state")
     assert told == [(None,), (4,), (None,)]
+    assert [alerts_at(analyst, days, "affected_customers") for days in (2, 3, 4)] == [[(None,)], [(4,)], [(None,)]]
 
 
 def test_journeys_are_known_as_they_grew_each_customer_for_itself(
