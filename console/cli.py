@@ -29,6 +29,7 @@ from console.commands import (
     rebuild,
     reconcile,
     replay,
+    report,
     rules,
     sql,
     status,
@@ -56,7 +57,7 @@ app = typer.Typer(
 )
 for module in (
     demo, up, status, doctor, worker, migrate, emit, replay, sql, alerts, identity, dead_letters, rules, reconcile,
-    rebuild, forget,
+    rebuild, report, forget,
 ):  # fmt: skip
     module.register(app)
 
