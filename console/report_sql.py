@@ -29,28 +29,29 @@ WHERE started_at >= toDateTime64(%(since)s, 3, 'UTC') AND started_at < toDateTim
   AND {_IN_STORE}
 GROUP BY day ORDER BY day"""
 
+_FRICTIONS = "analytics.frictions_between(since = %(since)s, until = %(until)s)"
 _RULES = f"""SELECT rule, count() AS episodes, uniqExact(customer_id),
        arrayDistinct(arrayMap(pair -> pair.2, groupArraySorted(3)((-toUnixTimestamp64Milli(opened_at), journey_id))))
-FROM analytics.{{table}} WHERE {_OPENED}
+FROM {{table}} WHERE {_OPENED}
 GROUP BY rule ORDER BY episodes DESC, rule"""
-FRICTIONS = _RULES.format(table="frictions")
-DELIGHTS = _RULES.format(table="delights")
+FRICTIONS = _RULES.format(table=_FRICTIONS)
+DELIGHTS = _RULES.format(table="analytics.delights")
 
 # A promise can break while the customer does nothing, so not only the active ones are asked about.
 CUSTOMERS_HIT = f"""SELECT uniqExactIf(customer_id, is_hit), uniqExact(customer_id)
 FROM
 (
-    SELECT customer_id, true AS is_hit FROM analytics.frictions WHERE {_OPENED}
+    SELECT customer_id, true AS is_hit FROM {_FRICTIONS} WHERE {_OPENED}
     UNION ALL
     SELECT customer_id, false FROM analytics.touchpoints WHERE {_OCCURRED}
 )"""
 
 FRICTIONS_BY_DAY = f"""SELECT toDate(opened_at, %(zone)s) AS day, count()
-FROM analytics.frictions WHERE {_OPENED} GROUP BY day ORDER BY day"""
+FROM {_FRICTIONS} WHERE {_OPENED} GROUP BY day ORDER BY day"""
 
 FRICTIONS_BY_HOUR = f"""SELECT toDayOfWeek(opened_at, 0, %(zone)s) AS weekday, toHour(opened_at, %(zone)s) AS hour,
        count()
-FROM analytics.frictions WHERE {_OPENED} GROUP BY weekday, hour ORDER BY weekday, hour"""
+FROM {_FRICTIONS} WHERE {_OPENED} GROUP BY weekday, hour ORDER BY weekday, hour"""
 
 FRICTIONS_BY_STORE = """SELECT value, episodes, journeys
 FROM analytics.friction_by(since = %(since)s, until = %(until)s, dimension = 'store')
