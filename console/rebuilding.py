@@ -51,6 +51,8 @@ class Choice:
             raise Misconfigured(
                 "say whose journeys: --customer C-1, or --since and --until for all who were seen then, or --all"
             )
+        if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+            raise Misconfigured("--since must lie before --until")
         if named:
             return cls("customer_id IN %(customers)s", {"customers": named})
         if everybody:

@@ -29,6 +29,8 @@ KEYWORDS = (
     "JSONExtractString(",
 )  # fmt: skip
 LEAVES = ("exit", "quit", "\\q")
+ASKS_HELP = ("help", "?", "\\?", "\\d")
+HELP = "SHOW TABLES FROM analytics; lists the views, DESCRIBE TABLE analytics.journeys; the columns of one."
 HINT = "End a statement with ; and Enter. Tab completes, Ctrl-R searches what was asked before, Ctrl-D or exit leaves."
 _WORD = re.compile(r"[\w.]+")
 
@@ -75,7 +77,7 @@ class SqlCompleter(Completer):
 def is_whole(text: str) -> bool:
     """Whether Enter ends what was typed: a semicolon does, or a word that leaves."""
     stripped = text.strip()
-    return not stripped or stripped.endswith(";") or stripped in LEAVES
+    return not stripped or stripped.endswith(";") or stripped in (*LEAVES, *ASKS_HELP)
 
 
 def read_statements(
@@ -104,6 +106,9 @@ def read_statements(
             return
         if text in LEAVES:
             return
+        if text in ASKS_HELP:
+            say(f"{HELP}\n{HINT}")
+            continue
         if statement := text.rstrip(";").strip():
             yield statement
 

@@ -97,7 +97,8 @@ def demo(
         else:
             with suppress(KeyboardInterrupt):
                 show.live(make_demo(seed, datetime.now(UTC), customers), go_on=True)
-    console.print("everything is stopped")
+    ended = "" if once or console.is_terminal else ", as this is no terminal (`journeys up` goes on without one)"
+    console.print(Text(f"everything is stopped{ended}"), soft_wrap=True)
     if show.found:
         raise Terminal(f"the demo did not hold its promises: {'; '.join(show.found)}")
 

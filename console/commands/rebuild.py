@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from console.rebuilding import Choice, Rebuilding, Tell, sending
 from deploy.services import Services
 from producers.topics import check_topics
 from schemas.errors import Misconfigured
-from schemas.identifiers import customer_name
+from schemas.identifiers import customer_key, customer_name
 from schemas.moments import to_epoch_ms
 from schemas.settings import Settings
 
@@ -66,8 +66,9 @@ def rebuild(
     kept in Kafka, so it is done even if this command or a worker is stopped. Exits with 0 only if all of it is done.
     """
     settings = Invocation.of(context).settings()
+    named = [_read_customer(name, settings) for name in customers or ()]
     choice = Choice.of(
-        [_read_customer(name, settings) for name in customers or ()], _read_moment(since), _read_moment(until),
+        named, _read_moment(since), _read_moment(until),
         everybody=everybody,
     )  # fmt: skip
     patience_seconds = parse_span(wait).total_seconds()
@@ -75,8 +76,7 @@ def rebuild(
     with closing(open_clickhouse(services, settings)) as clickhouse:
         run = Rebuilding(clickhouse, settings.consumer_group, choice)
         keys = run.choose()
-        if not keys:
-            raise Misconfigured("no stored touchpoint belongs to such a customer: `journeys sql` shows who there is")
+        _check_found(named, keys)
         if dry_run:
             _print(as_json, len(keys), None)
             return
@@ -95,6 +95,14 @@ def _read_customer(text: str, settings: Settings) -> str:
     if named.is_start:
         raise Misconfigured(f"{text!r} is shortened: give the identifier in full")
     return customer_name(named.key)
+
+
+def _check_found(named: Sequence[str], keys: Sequence[str]) -> None:
+    unknown = [name for name in named if customer_key(name) not in keys]
+    if unknown:
+        raise Misconfigured(f"no stored touchpoint belongs to {', '.join(unknown)}: `journeys sql` shows who there is")
+    if not keys:
+        raise Misconfigured("no stored touchpoint lies there: `journeys sql` shows what there is")
 
 
 def _read_moment(text: str | None) -> int | None:

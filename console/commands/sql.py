@@ -39,6 +39,14 @@ HISTORY = "sql_history"
 BLOCK_ROWS = 4_096
 ACCESS_DENIED = 497
 UNKNOWN_TABLE = 60
+_TAKES = "the comment of a view says what it takes (docs/data-dictionary.md), and all of that has to be given"
+HINTS = {
+    r"[Cc]annot (be parsed as|convert string .* to type|parse time component of) Date": (
+        "in SQL, write times in UTC and without a zone, as in '2026-11-29 12:00:00'"
+    ),
+    r"Substitution .* is not set|parameterized view|Empty list of columns in projection": _TAKES,
+}
+"""What helps by what the server says of it."""
 VIEWS_SQL = "SELECT name FROM system.tables WHERE database = 'analytics' ORDER BY name"
 EPILOG = """Examples:
 
@@ -161,7 +169,9 @@ def explain(error: Exception) -> JourneysError:
     found = classify(error)
     # A typing error is likelier than a schema that was not migrated, and the worker would say so.
     said = str(found).removesuffix(f": {WRONG_SCHEMA}")
-    return type(found)(re.split(r"\. (?:Expected one of|Maybe you meant: \[\])", said)[0])
+    said = re.split(r"\. (?:Expected one of|Maybe you meant: \[\])", said)[0]
+    hint = next((hint for sign, hint in HINTS.items() if re.search(sign, said)), "")
+    return type(found)(f"{said}: {hint}" if hint else said)
 
 
 def meant_views(statement: str, views: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from console.sql_prompt import HINT, Names, SqlCompleter, is_whole, read_statements
+from console.sql_prompt import HELP, HINT, Names, SqlCompleter, is_whole, read_statements
 
 NAMES = Names.of(
     [
@@ -57,6 +57,11 @@ def test_a_statement_ends_with_a_semicolon_and_may_take_many_lines() -> None:
 
 def test_ctrl_c_drops_what_was_typed_and_exit_leaves() -> None:
     assert typed("SELECT wrong\x03SELECT 2;\r;\rexit\rSELECT 9;\r")[0] == ["SELECT 2"]
+
+
+def test_help_says_how_to_see_what_there_is_and_swallows_nothing() -> None:
+    found, said = typed("help\r\\d\rSELECT 1;\r\x04")
+    assert found == ["SELECT 1"] and said == [HINT, f"{HELP}\n{HINT}", f"{HELP}\n{HINT}"]
 
 
 def test_what_was_asked_is_kept_for_the_next_time(tmp_path: Path) -> None:
