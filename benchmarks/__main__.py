@@ -62,7 +62,7 @@ def run(
         int | None,
         typer.Option(
             min=100,
-            help="touchpoints (throughput, latency, rules, warehouse) or customers (the others); smaller is rough",
+            help="touchpoints (throughput, latency, rules, warehouse), customers (restore, memory, accuracy)",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print each benchmark as one line of JSON")] = False,

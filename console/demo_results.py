@@ -20,7 +20,8 @@ SELECT (SELECT count() FROM analytics.touchpoints), (SELECT count() FROM analyti
 PICK_SQL = """
 SELECT a.customer_id, toString(a.journey_id)
 FROM (SELECT customer_id, journey_id, count() AS alerts, uniq(rule) AS rules, max(opened_at) AS newest
-      FROM analytics.alerts WHERE status != 'withdrawn' GROUP BY customer_id, journey_id) AS a
+      FROM analytics.alerts WHERE status != 'withdrawn' GROUP BY customer_id, journey_id
+      HAVING countIf(kind = 'friction') > 0) AS a
 JOIN analytics.journeys AS j ON j.customer_id = a.customer_id AND j.journey_id = a.journey_id
 WHERE j.touchpoints BETWEEN 5 AND 14
 ORDER BY a.rules DESC, length(j.sources) DESC, a.newest DESC, a.customer_id LIMIT 1
