@@ -30,8 +30,27 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
 
+class _Unread(dict[Any, Any]):
+    """Faust notes which offset it handed on last, and drops what is before it: also what is read again because somebody
+    went back while it was handing on. What was taken already is for the intake to say, so nothing is noted.
+    """
+
+    def __getitem__(self, key: Any) -> None:
+        return None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
 class ChunkConsumer(driver.Consumer):
     """Yields whole chunks; commits exactly what `commit_positions` is given and nothing else."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = _Unread()
 
     def _new_consumer_thread(self) -> ChunkConsumerThread:
         return ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
