@@ -38,6 +38,7 @@ class _Hole:
     since: float
     behind: int
     sought: float
+    reminded: float = 0.0
 
 
 class Holes:
@@ -76,6 +77,20 @@ class Holes:
             taken, expected = hole, records[hole].offset
         self._note_taken(place, records)
         return len(records), None
+
+    def overdue(self, now: float) -> list[tuple[Place, int]]:
+        """What has been awaited for long without a word, and from which offset: it is to be sought once more.
+
+        It never should be. This is no look by which a hole is judged.
+        """
+        found = [
+            (place, hole.missing)
+            for place, hole in self._awaited.items()
+            if now - max(hole.sought, hole.reminded) >= STALE_SECONDS
+        ]
+        for place, _ in found:
+            self._awaited[place].reminded = now
+        return found
 
     def _is_trusted(self, place: Place) -> bool:
         """Whether holes of this topic stay, and no chunk can have been dropped before this one."""

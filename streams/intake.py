@@ -68,3 +68,8 @@ class Intake:
             await source.go_back(place, again)
             await self._sleep(HOLE_PAUSE_SECONDS)
         return fresh[:count]
+
+    async def seek_overdue(self) -> None:
+        """Send the consumer back once more to what was sought and has not come."""
+        for place, missing in self._holes.overdue(self._now()):
+            await self._source().go_back(TP(*place), missing)

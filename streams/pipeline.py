@@ -86,7 +86,7 @@ class Pipeline:
         # One at a time: a take-over that is no longer wanted ends before the one that replaces it begins.
         self._restoring = ThreadPoolExecutor(max_workers=1, thread_name_prefix="restore")
         self._alerting = Alerting(outbox, writer, self._restoring, metrics)
-        self._intake = Intake(lambda: cast(ChunkConsumer, app.consumer))
+        self.intake = Intake(lambda: cast(ChunkConsumer, app.consumer))
         self._errands = Errands(outbox, writer, metrics, settings.identity_moves)
         self.context = NO_CONTEXT
         self.hear: Callable[[int, list[Touch]], object] = lambda partition, touches: None
@@ -102,7 +102,7 @@ class Pipeline:
         partition = await self._own(number, generation)
         if partition is None or not await self._wait_for_room(partition):
             return
-        if not (fresh := await self._intake.fit(partition, topic, records)):
+        if not (fresh := await self.intake.fit(partition, topic, records)):
             return
         began, now_ms = time.perf_counter(), read_clock_ms()
         with self._timed("decode"):
@@ -386,7 +386,7 @@ class Pipeline:
         self._partitions.clear()
         self._uncommitted.clear()
         self.refusals.forget()
-        self._intake.forget()
+        self.intake.forget()
         self._writing_rows = 0
         self._metrics.assigned.set(0)
         async with self._room:

@@ -194,6 +194,7 @@ class Runner:
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
+            await self.pipeline.intake.seek_overdue()
             try:
                 await self.pipeline.refresh(dict(cast(Any, self.app.consumer)._committed_offset))
             except KafkaError as error:

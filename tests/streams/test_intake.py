@@ -9,6 +9,7 @@ import pytest
 from faust.types import TP
 
 from schemas.topics import TOUCHPOINTS
+from streams.holes import STALE_SECONDS
 from streams.intake import Intake
 
 COMMITTED = 40
@@ -109,6 +110,31 @@ def test_chunks_that_were_queued_behind_a_hole_are_not_taken_either() -> None:
         assert not reader.taken
         await reader.take_all()
         assert reader.taken == list(range(COMMITTED, 100))
+
+    asyncio.run(read())
+
+
+def test_what_was_sought_and_never_came_is_sought_again_after_a_while() -> None:
+    async def read() -> None:
+        moment = [0.0]
+        source, partition = FakeSource(), FakePartition()
+
+        async def sleep(seconds: float) -> None:
+            moment[0] += seconds
+
+        intake = Intake(lambda: source, lambda: moment[0], sleep)
+        source.poll()
+        assert await intake.fit(partition, TOUCHPOINTS, source.poll()) == []  # type: ignore[arg-type]
+        assert source.backs == [COMMITTED]
+        await intake.seek_overdue()
+        moment[0] += STALE_SECONDS
+        await intake.seek_overdue()
+        await intake.seek_overdue()
+        assert source.backs == [COMMITTED, COMMITTED]
+        assert len(await intake.fit(partition, TOUCHPOINTS, source.poll())) == 10  # type: ignore[arg-type]
+        moment[0] += 2 * STALE_SECONDS
+        await intake.seek_overdue()
+        assert source.backs == [COMMITTED, COMMITTED]
 
     asyncio.run(read())
 

@@ -10,4 +10,4 @@ def test_nothing_is_remembered_by_which_what_is_read_again_could_be_dropped() ->
     unread[place] = 322
     unread.update({place: 500})
     # Faust hands a chunk on when nothing is noted, and drops it when it begins before what is.
-    assert unread[place] is None and unread.pop(place, None) is None and place not in unread.keys()
+    assert unread[place] is None and unread.pop(place, None) is None and place not in unread
