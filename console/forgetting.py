@@ -51,7 +51,8 @@ COMPACTED = (IDENTITY_LINKS, FRICTION_ALERTS, ALERT_ACTIONS)
 UNTOLD_SQL = """SELECT identifier_hash FROM journeys.forgotten WHERE receipt_id IN
 (SELECT receipt_id FROM journeys.forgotten WHERE identifier_hash IN %(hashes)s)"""
 DETACHED_SQL = "SELECT count() FROM system.detached_parts WHERE database = 'journeys'"
-ROUNDS = 2
+ROUNDS = 5
+ROUND_PAUSE_SECONDS = 1.0
 """A worker may have written once more while the first round was at it."""
 
 Tell = Callable[[str], object]
@@ -117,6 +118,8 @@ class Forgetting:
             self._verify()
             if not self.receipt.left:
                 break
+            # A worker may still be moving what the customer shared with others.
+            time.sleep(ROUND_PAUSE_SECONDS)
         # The orders name the customer as well: as soon as nobody needs them they go too.
         if answer == "confirmed":
             self._bury(kept=frozenset())

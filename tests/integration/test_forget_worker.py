@@ -27,6 +27,8 @@ def seen(event_id: str, **identifiers: str) -> Feed:
 def forget(platform: Platform, *arguments: str) -> dict[str, Any]:
     where = platform.directory
     done = journeys("--data-dir", str(where), "forget", *arguments, "--json", cwd=where.parent, changed=SECRETS)
+    if done.returncode:
+        print(done.stdout)
     assert done.returncode == 0, (done.stdout, done.stderr)
     found = json.loads(done.stdout)
     assert isinstance(found, dict)
