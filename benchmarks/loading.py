@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from benchmarks.population import Record
 from schemas.identifiers import record_key, strongest
 from schemas.settings import Settings
 from schemas.topics import TOUCHPOINTS
@@ -27,17 +27,6 @@ GROUP = "journeys"
 CHUNK = 2_000
 NOW_MS = 1_900_000_000_000
 """Later than any history that is loaded; the door's bounds are wide open."""
-
-
-@dataclass
-class Sent:
-    """A record as it lies in its topic."""
-
-    value: bytes
-    key: bytes
-    offset: int
-    timestamp: int = NOW_MS
-    headers: Sequence[tuple[str, bytes]] = ()
 
 
 def load(writer: Writer, touchpoints: Iterable[Mapping[str, Any]], until_ms: int = 0, **settings: str) -> Partition:
@@ -75,5 +64,6 @@ def flush(writer: Writer, partition: Partition, configuration: Configuration) ->
     record_flush(writer, GROUP, [progress], "loader")
 
 
-def _record(offset: int, touchpoint: Mapping[str, Any]) -> Sent:
-    return Sent(msgspec.json.encode(touchpoint), record_key(*strongest(touchpoint["identifiers"])).encode(), offset)
+def _record(offset: int, touchpoint: Mapping[str, Any]) -> Record:
+    key = record_key(*strongest(touchpoint["identifiers"])).encode()
+    return Record(offset, key, msgspec.json.encode(touchpoint), NOW_MS)

@@ -52,8 +52,9 @@ UNTOLD_SQL = """SELECT identifier_hash FROM journeys.forgotten WHERE receipt_id 
 (SELECT receipt_id FROM journeys.forgotten WHERE identifier_hash IN %(hashes)s)"""
 DETACHED_SQL = "SELECT count() FROM system.detached_parts WHERE database = 'journeys'"
 ROUNDS = 5
-ROUND_PAUSE_SECONDS = 1.0
 """A worker may have written once more while the first round was at it."""
+ROUND_PAUSE_SECONDS = 1.0
+"""It may still be moving what the customer shared with others."""
 
 Tell = Callable[[str], object]
 
@@ -113,13 +114,13 @@ class Forgetting:
         self.tell("waiting until the workers have obeyed")
         answer = wait({partition: offset for (_, partition), offset in ends.items()})
         self.receipt.workers = SAID[answer]
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
+            if number:
+                time.sleep(ROUND_PAUSE_SECONDS)
             self._erase_once()
             self._verify()
             if not self.receipt.left:
                 break
-            # A worker may still be moving what the customer shared with others.
-            time.sleep(ROUND_PAUSE_SECONDS)
         # The orders name the customer as well: as soon as nobody needs them they go too.
         if answer == "confirmed":
             self._bury(kept=frozenset())

@@ -27,6 +27,7 @@ class Record(NamedTuple):
     partition: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 Seen = Callable[[Record, Sequence[tuple[str, bytes]]], bool]
@@ -104,10 +105,12 @@ class TopicScan:
         ]
 
 
-def send(options: Mapping[str, Any], records: Sequence[Record]) -> dict[tuple[str, int], int]:
+def send(
+    options: Mapping[str, Any], records: Sequence[Record], what: str = "all that is to be erased there"
+) -> dict[tuple[str, int], int]:
     """Send records, wait until the brokers have them, and return the highest offset by (topic, partition).
 
-    Raises `Transient` when not all of them are known to be there.
+    Raises `Transient`, naming `what`, when not all of them are known to be there.
     """
     if not records:
         return {}
@@ -121,12 +124,15 @@ def send(options: Mapping[str, Any], records: Sequence[Record]) -> dict[tuple[st
         raise no_answer(options, explain(error)) from error
     ends: dict[tuple[str, int], int] = {}
     try:
-        sent = [producer.send(each.topic, each.value, each.key, partition=each.partition) for each in records]
+        sent = [
+            producer.send(each.topic, each.value, each.key, list(each.headers), partition=each.partition)
+            for each in records
+        ]
         for record, future in zip(records, sent, strict=True):
             place = record.topic, record.partition
             ends[place] = max(ends.get(place, -1), future.get(timeout=SEND_SECONDS).offset)
     except KafkaError as error:
-        raise Transient(f"Kafka has not taken all that is to be erased there: {explain(error)}") from error
+        raise Transient(f"Kafka has not taken {what}: {explain(error)}") from error
     finally:
         with suppress(KafkaError):
             producer.close(timeout=SEND_SECONDS)

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
-
+from console.forgetting_topics import Record, send
 from console.forgetting_workers import have_passed
-from producers.emitters import KeyPartitioner, explain
-from schemas.errors import Misconfigured, Transient
+from schemas.errors import Misconfigured
 from schemas.identifiers import customer_key
-from schemas.topics import REBUILD_HEADER, REBUILD_VALUE, TOUCHPOINTS_REKEYED
+from schemas.partitioning import partition_of
+from schemas.topics import TOUCHPOINTS_REKEYED
 from sinks.writer import Writer
 from streams.customer import NEVER_MS
+from streams.identity.sending import tell_rebuild
 
 BATCH_CUSTOMERS = 5_000
 """So many are asked for at once: what is asked for but not done waits in the workers' memory."""
 LOOK_EVERY_SECONDS = 0.5
-SEND_SECONDS = 60.0
 _CHOSEN = """SELECT DISTINCT customer_id FROM journeys.touchpoints FINAL
 WHERE type != 'customers_merged' AND ({condition})"""
 _BUSY = f"""SELECT uniqExact(customer_key) FROM journeys.customer_state FINAL
@@ -121,31 +118,11 @@ class Rebuilding:
         return int(busy)
 
 
-@contextmanager
-def sending(options: Mapping[str, Any]) -> Iterator[Send]:
-    """What sends requests to Kafka, and waits until it has them. Raises `Misconfigured` and Transient."""
-    try:
-        producer = KafkaProducer(
-            **{**options, "acks": "all", "partitioner": KeyPartitioner(), "linger_ms": 5, "metrics_enabled": False}
-        )
-    except (KafkaError, OSError, ValueError) as error:
-        raise Transient(f"cannot reach Kafka: {explain(error)}") from error
-
-    def send(keys: Sequence[str]) -> dict[int, int]:
-        header = [(REBUILD_HEADER, b"1")]
-        try:
-            futures = [producer.send(TOUCHPOINTS_REKEYED, REBUILD_VALUE, key.encode(), header) for key in keys]
-            producer.flush(SEND_SECONDS)
-            taken = [future.get(timeout=SEND_SECONDS) for future in futures]
-        except KafkaError as error:
-            raise Transient(f"Kafka has not taken all requests: {explain(error)}; start again") from error
-        offsets: dict[int, int] = {}
-        for each in taken:
-            offsets[each.partition] = max(each.offset, offsets.get(each.partition, 0))
-        return offsets
-
-    try:
-        yield send
-    finally:
-        with suppress(KafkaError):
-            producer.close(SEND_SECONDS)
+def request(options: Mapping[str, Any], partitions: int, keys: Sequence[str]) -> dict[int, int]:
+    """Ask the workers for customers; returns the last offset in each partition. Raises Transient."""
+    records = [
+        Record(each.topic, partition_of(each.key, partitions), each.key, each.value, each.headers)
+        for each in map(tell_rebuild, keys)
+    ]
+    sent = send(options, records, "all requests, which may be sent again")
+    return {partition: offset for (_, partition), offset in sent.items()}

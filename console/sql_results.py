@@ -69,7 +69,7 @@ def count_line(shown: int, count: int) -> str:
 
 def make_table(columns: Columns, rows: Sequence[Row], width: int, *, is_framed: bool = True) -> RenderableType:
     """A table that fits `width`; with more columns than fit, each row as a list of its own. Framed by blank lines."""
-    if len(columns.names) * MIN_COLUMN_WIDTH > width:
+    if not _fits(columns, width):
         return Group(*(_make_record(columns, number, row) for number, row in enumerate(rows, 1)))
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=is_framed)
     for name, kind in zip(columns.names, columns.kinds, strict=True):
@@ -77,6 +77,10 @@ def make_table(columns: Columns, rows: Sequence[Row], width: int, *, is_framed: 
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     return table
+
+
+def _fits(columns: Columns, width: int) -> bool:
+    return len(columns.names) * MIN_COLUMN_WIDTH <= width
 
 
 def make_pairs(rows: Iterable[tuple[str, str]]) -> Table:
@@ -117,7 +121,7 @@ def write_paged_table(console: Console, columns: Columns, rows: Iterable[Row], l
     kept, count = take(rows, limit)
     table = make_table(columns, kept, console.width)
     # Head and frame of a table, and the line below it.
-    if len(kept) + 6 <= console.height and len(columns.names) * MIN_COLUMN_WIDTH <= console.width:
+    if len(kept) + 6 <= console.height and _fits(columns, console.width):
         console.print(table)
     else:
         with console.pager(styles=True):

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from console.alert_desk import read_clock
 from console.alert_filters import parse_since, parse_span
 from console.identity_names import read_name
 from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser, open_clickhouse
-from console.rebuilding import Choice, Rebuilding, Tell, sending
+from console.rebuilding import Choice, Rebuilding, Tell, request
 from deploy.services import Services
 from producers.topics import check_topics
 from schemas.errors import Misconfigured
@@ -67,10 +68,7 @@ def rebuild(
     """
     settings = Invocation.of(context).settings()
     named = [_read_customer(name, settings) for name in customers or ()]
-    choice = Choice.of(
-        named, _read_moment(since), _read_moment(until),
-        everybody=everybody,
-    )  # fmt: skip
+    choice = Choice.of(named, _read_moment(since), _read_moment(until), everybody=everybody)
     patience_seconds = parse_span(wait).total_seconds()
     services = Services.resolve(settings)
     with closing(open_clickhouse(services, settings)) as clickhouse:
@@ -82,8 +80,8 @@ def rebuild(
             return
         _confirm(len(keys), yes)
         options = kafka_options(services, settings)
-        check_topics(options)
-        with sending(options) as send, _progress() as tell:
+        send = partial(request, options, check_topics(options))
+        with _progress() as tell:
             done = run.run(keys, send, patience_seconds, tell)
     _print(as_json, len(keys), done)
     if done < len(keys):

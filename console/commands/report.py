@@ -64,10 +64,10 @@ def report(
     span = choose_span(week, since, until, zone, read_clock())
     path = name_file(out, span, store)
     check_place(path, force)
+    place = f" in store {store}" if store else ""
     settings = Invocation.of(context).settings()
     with closing(open_clickhouse(Services.resolve(settings), settings, as_analyst=True)) as analyst:
         if not has_touchpoints(analyst, span, store):
-            place = f" in store {store}" if store else ""
             raise Misconfigured(f"no touchpoint lies in {span.first} to before {span.end} ({span.zone}){place}")
         with _progress() as tell:
             facts = read_facts(analyst, span, store, lang, tell)
@@ -75,7 +75,6 @@ def report(
     if json_wanted:
         typer.echo(json.dumps(as_json(facts, path), ensure_ascii=False))
         return
-    place = f" in store {store}" if store else ""
     typer.echo(
         f"wrote {path}: {span.first} to before {span.end} ({span.zone}), {facts.now.touchpoints:,} touchpoints{place}"
     )

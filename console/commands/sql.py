@@ -19,7 +19,6 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from console.invocation import Invocation, make_console
-from console.sql_prompt import NAMES_SQL, Names, read_statements
 from console.sql_results import (
     Columns,
     Row,
@@ -133,9 +132,13 @@ def sql(
 
 def _converse(question: _Question, output: Output, limit: int | None, data_dir: Path) -> None:
     """Ask what is typed until whoever types it leaves; an error ends nothing."""
+    # It brings a library along that no other command needs.
+    from console.sql_prompt import NAMES_SQL, Names, read_statements
+
+    names = Names.of(question.rows(NAMES_SQL))
     console = make_console()
     history = data_dir / HISTORY if data_dir.is_dir() else None
-    for statement in read_statements(question.names(), history, lambda text: console.print(Text(text, style="dim"))):
+    for statement in read_statements(names, history, lambda text: console.print(Text(text, style="dim"))):
         try:
             columns, rows = question.ask(statement)
             _write(output, columns, rows, limit, is_paged=True)
@@ -204,10 +207,10 @@ class _Question:
         columns = Columns(tuple(names), tuple(kinds), self._zone())
         return columns, with_truths(columns, self._rows(found))
 
-    def names(self) -> Names:
-        """What statements may name."""
+    def rows(self, sql: str) -> list[Any]:
+        """All rows of the answer to a question of ours."""
         try:
-            return Names.of(self._client.execute(NAMES_SQL))
+            return list(self._client.execute(sql))
         except Exception as error:
             raise explain(error) from error
 
