@@ -19,6 +19,7 @@ from pydantic_settings import SettingsError
 
 from console.commands import (
     alerts,
+    backfill,
     dead_letters,
     demo,
     doctor,
@@ -57,7 +58,7 @@ app = typer.Typer(
 )
 for module in (
     demo, up, status, doctor, worker, migrate, emit, replay, sql, alerts, identity, dead_letters, rules, reconcile,
-    rebuild, report, forget,
+    rebuild, backfill, report, forget,
 ):  # fmt: skip
     module.register(app)
 

@@ -10,6 +10,8 @@ from streams.rows import (
     Origin,
     Rows,
     journey_row,
+    link_row,
+    owner_row,
     promise_row,
     retracted_alert_row,
     retracted_journey_row,
@@ -33,6 +35,14 @@ class Cold(msgspec.Struct, gc=False):
 
 def gather_customer(customer: Customer, now_ms: int, origin: Origin, rows: Rows, former: Cold | None) -> Cold:
     """Append the rows of what changed since the last flush; returns the customer's packed form, which they include."""
+    gather_results(customer, now_ms, origin, rows)
+    cold = gather_state(customer, origin, rows, former)
+    customer.is_dirty = False
+    return cold
+
+
+def gather_results(customer: Customer, now_ms: int, origin: Origin, rows: Rows) -> None:
+    """Append what people see of a customer: promises and journeys that changed, and retractions."""
     state = customer.identity
     # What is about to move would be shown for a moment, and taken back.
     if state is None or not (state.is_moving and state.destination):
@@ -41,9 +51,6 @@ def gather_customer(customer: Customer, now_ms: int, origin: Origin, rows: Rows,
     rows.alerts.extend(
         retracted_alert_row(customer.name, episode_id, origin) for episode_id in customer.episodes.take_orphans()
     )
-    cold = _gather_segments(customer, origin, rows, former)
-    customer.is_dirty = False
-    return cold
 
 
 def _gather_promises(customer: Customer, now_ms: int, origin: Origin, rows: Rows) -> None:
@@ -79,7 +86,8 @@ def _gather_journeys(customer: Customer, origin: Origin, rows: Rows) -> None:
         customer.journey_ids = current
 
 
-def _gather_segments(customer: Customer, origin: Origin, rows: Rows, former: Cold | None) -> Cold:
+def gather_state(customer: Customer, origin: Origin, rows: Rows, former: Cold | None) -> Cold:
+    """Append the state of a customer as it must be stored now; returns its packed form."""
     sealed = list(former.sealed) if former else []
     stored = len(sealed)
     del sealed[customer.sealed_segments :]
@@ -109,19 +117,7 @@ def gather_gone(customer: Customer, origin: Origin, rows: Rows, former: Cold | N
 
 def gather_identity(desk: IdentityDesk, decided_ms: int, rows: Rows) -> None:
     """Append the evidence that has come and the decisions that were taken since the last flush."""
-    rows.identity_links.extend(
-        (each.identifier, each.owner, each.rule, each.occurred_ms, each.source, each.event_id, each.by, each.reason)
-        for each in desk.links
-    )
-    for each in desk.decisions.values():
-        owner, status, owners, evidence = each.decision
-        decider = (
-            ("", "", "", 0)
-            if evidence is None
-            else (evidence.rule, evidence.source, evidence.event_id, evidence.occurred_ms)
-        )
-        rows.identity_owners.append(
-            (each.identifier, owner, status, owners, *decider, each.first_ms, decided_ms, each.version)
-        )
+    rows.identity_links.extend(map(link_row, desk.links))
+    rows.identity_owners.extend(owner_row(each, decided_ms) for each in desk.decisions.values())
     rows.redirects.extend(desk.redirects)
     desk.links, desk.decisions, desk.redirects = [], {}, []

@@ -33,13 +33,14 @@ class HistoryReader:
     def answer(self, asks: Asks) -> Answers:
         """All that is asked."""
         return Answers(
-            self._read_known(asks.evidence),
+            self.read_known(asks.evidence),
             self._read_histories(asks.moving, MOST_MOVED),
             self._read_histories(self._choose(asks.partial), None),
             asks.staying,
         )
 
-    def _read_known(self, keys: Sequence[str]) -> dict[str, Known]:
+    def read_known(self, keys: Sequence[str]) -> dict[str, Known]:
+        """What is known of the identity of identifiers, each by its record key."""
         found = {key: Known([]) for key in keys}
         for key, owner, status, version in self._ask(queries.DECIDED, keys):
             found[key.decode()] = Known([], owner.decode(), status.decode(), version)

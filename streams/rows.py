@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from schemas.catalogue import SOURCES, STAGES
+from schemas.links import Link
 from schemas.topics import TOUCHPOINTS as TOUCHPOINTS_TOPIC
 from sinks import tables
 from sinks.tables import SEPARATOR
 from streams.customer import Customer
 from streams.friction.texts import Wording
+from streams.identity.shelf import Decided
 from streams.policy import Policy, ScoreCells
 from streams.records import Arrival, DecodedChunk
 from streams.rules.model import Rule
@@ -40,6 +42,15 @@ class Origin:
         return TOUCHPOINTS_TOPIC, self.partition, self.offset, self.version, is_deleted
 
 
+class Named(Protocol):
+    """Under whom a touchpoint is stored."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def identifiers_json(self) -> str: ...
+
+
 class TouchpointColumns:
     """Columns of `tables.TOUCHPOINTS`, filled a chunk at a time."""
 
@@ -51,7 +62,7 @@ class TouchpointColumns:
         return len(self.columns[0]) + len(self._retractions)
 
     def extend(
-        self, chunk: DecodedChunk, customers: Sequence[Customer], arrivals: Sequence[Arrival], late: Sequence[int]
+        self, chunk: DecodedChunk, customers: Sequence[Named], arrivals: Sequence[Arrival], late: Sequence[int]
     ) -> None:
         """Append accepted arrivals and the customers that they belong to, in the same order."""
         count = len(arrivals)
@@ -315,3 +326,21 @@ def retracted_alert_row(customer: str, episode_id: str, origin: Origin) -> tuple
         + (0, "friction", "withdrawn", 0, "", "", "", tables.NOT_COUNTED)
         + origin.marks(is_deleted=1)
     )
+
+
+def link_row(link: Link) -> tuple[Any, ...]:
+    """A row of `tables.IDENTITY_LINKS`."""
+    return (
+        link.identifier, link.owner, link.rule, link.occurred_ms, link.source, link.event_id, link.by, link.reason
+    )  # fmt: skip
+
+
+def owner_row(decided: Decided, decided_ms: int) -> tuple[Any, ...]:
+    """A row of `tables.IDENTITY_OWNERS`."""
+    owner, status, owners, evidence = decided.decision
+    decider = (
+        ("", "", "", 0)
+        if evidence is None
+        else (evidence.rule, evidence.source, evidence.event_id, evidence.occurred_ms)
+    )
+    return (decided.identifier, owner, status, owners, *decider, decided.first_ms, decided_ms, decided.version)

@@ -14,13 +14,18 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
-    """Set the death signal, make sure that the parent has not gone in the meantime, and exec the command."""
-    parent_pid, command = int(sys.argv[1]), sys.argv[2:]
+def tie(parent_pid: int) -> None:
+    """Have this process end with the thread that started it; at once if its process is gone already."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:
         sys.exit("the process that started this one is gone")
+
+
+def main() -> None:
+    """Tie this process to its parent, and exec the command."""
+    parent_pid, command = int(sys.argv[1]), sys.argv[2:]
+    tie(parent_pid)
     os.execv(command[0], command)
 
 

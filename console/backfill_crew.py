@@ -1,0 +1,136 @@
+"""The processes of a backfill: each loads pieces and stitches ranges; the parent hands them out and counts."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import Any, TypeVar
+
+from console.backfill_journal import PieceDone, Range, StitchedRange
+from console.backfill_load import load_piece
+from console.backfill_setup import Bench, Claims, Setup
+from console.backfill_stitch import RangeStitcher
+from deploy.local import tether
+from producers.history_files import Piece
+from schemas.errors import Transient
+
+LOOK_EVERY_SECONDS = 0.2
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Observe = Callable[[int], object]
+"""Told how many more rows or touchpoints are done."""
+
+
+class Member:
+    """What one process does, whether it is the parent itself or one that was started."""
+
+    def __init__(self, setup: Setup, observe: Observe) -> None:
+        self.bench = Bench(setup)
+        self._observe = observe
+        self._stitchers: dict[str, RangeStitcher] = {}
+
+    def load(self, task: tuple[Piece, Path]) -> PieceDone:
+        """Load a piece; its rejected rows go to the file."""
+        return load_piece(self.bench, *task, self._observe)
+
+    def stitch(self, task: tuple[Range, int, Claims]) -> StitchedRange:
+        """Stitch a range as the flush of this number."""
+        names, flush, claims = task
+        stitcher = self._stitchers.setdefault(repr(claims.epochs), RangeStitcher(self.bench, claims))
+        done = stitcher.stitch(names, flush)
+        self._observe(done.touchpoints)
+        return done
+
+
+class Crew:
+    """A context manager: on the way out no process is left."""
+
+    def __init__(self, setup: Setup, processes: int) -> None:
+        self._processes = processes
+        self.parent = Member(setup, lambda _: None)
+        self._setup = setup
+        context = get_context("spawn")
+        self._counts: SimpleQueue[int] = context.SimpleQueue()
+        self._pool: ProcessPoolExecutor | None = None
+        if processes > 1:
+            given = setup, self._counts, os.getpid()
+            self._pool = ProcessPoolExecutor(processes, context, _begin, given)
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.parent.bench.writer.close()
+        if self._pool is not None:
+            processes = list((self._pool._processes or {}).values())
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.join()
+
+    def load(self, tasks: Iterable[tuple[Piece, Path]], observe: Observe) -> Iterator[tuple[Any, PieceDone]]:
+        """Each task with what it came to, in whatever order they are done."""
+        return self._work(_load, Member.load, tasks, observe)
+
+    def stitch(
+        self, tasks: Iterable[tuple[Range, int, Claims]], observe: Observe
+    ) -> Iterator[tuple[Any, StitchedRange]]:
+        """The same for ranges."""
+        return self._work(_stitch, Member.stitch, tasks, observe)
+
+    def _work(
+        self,
+        remote: Callable[[Task], Result],
+        own: Callable[[Member, Task], Result],
+        tasks: Iterable[Task],
+        observe: Observe,
+    ) -> Iterator[tuple[Task, Result]]:
+        if self._pool is None:
+            self.parent._observe = observe
+            for task in tasks:
+                yield task, own(self.parent, task)
+            return
+        try:
+            given = {self._pool.submit(remote, task): task for task in tasks}
+            yield from self._collect(given, observe)
+        except BrokenProcessPool as error:
+            raise Transient(
+                "a process of the backfill was killed (short of memory?): the same command goes on where it was"
+            ) from error
+
+    def _collect(self, given: dict[Future[Result], Task], observe: Observe) -> Iterator[tuple[Task, Result]]:
+        left = set(given)
+        while left:
+            done, left = wait(left, LOOK_EVERY_SECONDS, FIRST_COMPLETED)
+            while not self._counts.empty():
+                observe(self._counts.get())
+            for future in done:
+                yield given[future], future.result()
+
+
+_member: Member | None = None
+
+
+def _begin(setup: Setup, counts: SimpleQueue[int], parent: int) -> None:
+    # Who presses Ctrl-C means the parent, which ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tether.tie(parent)
+    global _member
+    _member = Member(setup, counts.put)
+
+
+def _load(task: tuple[Piece, Path]) -> PieceDone:
+    assert _member is not None, "a process begins before it works"
+    return _member.load(task)
+
+
+def _stitch(task: tuple[Range, int, Claims]) -> StitchedRange:
+    assert _member is not None, "a process begins before it works"
+    return _member.stitch(task)

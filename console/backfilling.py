@@ -1,0 +1,229 @@
+"""Backfill: history from files into finished journeys, past Kafka, by the workers' rules and while no worker runs.
+
+Three steps, each of which may be done again: rows become touchpoints under the identifiers that they name; links
+decide whose these are, and their history moves there; customers are stitched, range after range. A journal says what is
+done. The run owns all partitions of the consumer group as a worker would, so a worker that starts meanwhile ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from console.backfill_crew import Crew
+from console.backfill_journal import Journal, JournalFile, PieceDone, Range, StitchedRange, digest, run_name
+from console.backfill_link import LINK_FLUSH, Linking
+from console.backfill_setup import Claims, Setup
+from producers.history_files import cut
+from producers.mapping import Mapping as RowMapping
+from producers.replay_progress import Identity
+from schemas.durations import to_milliseconds
+from schemas.settings import Settings
+from sinks import backfill_queries as queries
+from sinks.state_queries import HIGHEST_EPOCH
+from sinks.state_store import claim_epoch, record_flush
+from streams.backfill.links import Change
+
+RANGE_TOUCHPOINTS = 250_000
+SAMPLES_PER_RANGE = 50
+Tell = Callable[[str, int, int], object]
+"""Told what is being done, how far it is, and of how much."""
+Send = Callable[[Sequence[tuple[str, str, int]]], object]
+"""Has workers give back what former owners have of identifiers, see `Journal.releases`."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for. `directory`: where the journal and rejected rows go. A range has about `range_touchpoints`."""
+
+    paths: Sequence[Path]
+    mapping: RowMapping | None
+    directory: Path
+    processes: int
+    from_start: bool = False
+    range_touchpoints: int = RANGE_TOUCHPOINTS
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to, with what earlier runs of it had done. `releases`: how many identifiers workers have yet to
+    take from their former owners."""
+
+    loaded: PieceDone
+    stitched: StitchedRange
+    seconds: float
+    resumed: bool
+    rejected_file: Path | None
+    releases: int
+
+
+class Backfill:
+    """One run. `options` are the driver's. Raises `Misconfigured`, Fenced, Transient and Terminal."""
+
+    def __init__(
+        self, wanted: Wanted, settings: Settings, options: Mapping[str, Any], partitions: int, tell: Tell, send: Send
+    ) -> None:
+        self._wanted = wanted
+        self._settings = settings
+        self._tell = tell
+        self._send = send
+        self._pieces = cut(wanted.paths, wanted.mapping)
+        name = run_name(wanted.paths, wanted.mapping)
+        self._file = JournalFile(wanted.directory, name)
+        identities = [Identity.of(path) for path in wanted.paths]
+        found = self._file.load(identities, wanted.from_start)
+        self.resumed = found is not None
+        self._began_ms = found.started_ms if found else time.time_ns() // 1_000_000
+        self._journal = found or Journal(
+            files=identities, mapping_sha256=digest(wanted.mapping), started_ms=self._began_ms, since_ms=0,
+            is_first=False,
+        )  # fmt: skip
+        self._setup = Setup(
+            options, settings, partitions, f"backfill-{name}", self._began_ms, 0, False, self._file.directory,
+            wanted.mapping,
+        )  # fmt: skip
+        self._group = settings.consumer_group
+        self._worker = f"backfill {socket.gethostname()}/{os.getpid()}"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether an earlier run has done all of it already."""
+        return self._journal.is_done
+
+    def run(self) -> Result:
+        """Do what is left."""
+        began = time.monotonic()
+        self._prepare()
+        with Crew(self._setup, self._wanted.processes) as crew:
+            self._load(crew)
+            claims = self._claim(crew)
+            if self._journal.ranges is None:
+                self._link(crew, claims)
+                claims = self._with_times(claims)
+            self._stitch(crew, claims)
+        self._send(self._journal.releases)
+        self._journal.is_done = True
+        self._file.save(self._journal)
+        rejected = self._file.join_rejected([piece.name for piece in self._pieces])
+        return Result(
+            self._journal.loaded, self._journal.result, time.monotonic() - began, self.resumed, rejected,
+            len(self._journal.releases),
+        )  # fmt: skip
+
+    def _prepare(self) -> None:
+        """Find out what is known, before anything is written."""
+        with Crew(self._setup, 1) as alone:
+            bench = alone.parent.bench
+            ((highest,),) = bench.attempt(lambda: bench.writer.query(HIGHEST_EPOCH, {"group": self._group}))
+            if not self.resumed:
+                ((is_empty,),) = bench.attempt(lambda: bench.writer.query(queries.IS_EMPTY))
+                ((since_ms,),) = bench.attempt(lambda: bench.writer.query(queries.NOW_MS))
+                self._journal.is_first, self._journal.since_ms = bool(is_empty), since_ms
+            elif highest > max(self._journal.epochs, default=highest):
+                # Somebody has worked in between: there may be more known than this run has loaded.
+                self._journal.is_first = False
+            # A broken rule is told before anything begins.
+            assert bench.configuration is not None
+        journal, setup = self._journal, self._setup
+        self._setup = Setup(**{**vars(setup), "since_ms": journal.since_ms, "is_first": journal.is_first})
+        self._file.save(journal)
+
+    def _load(self, crew: Crew) -> None:
+        total = sum(piece.size for piece in self._pieces)
+        left = [piece for piece in self._pieces if piece.name not in self._journal.pieces]
+        done = total - sum(piece.size for piece in left)
+        observe = _Counter(self._tell, "loading", done, total if all(p.group is not None for p in left) else 0)
+        tasks = [(piece, self._file.rejected_of(piece.name)) for piece in left]
+        for (piece, _), found in crew.load(tasks, observe):
+            self._journal.pieces[piece.name] = found
+            self._file.save(self._journal)
+
+    def _claim(self, crew: Crew) -> Claims:
+        writer = crew.parent.bench.writer
+        claims = [claim_epoch(writer, self._group, number, self._worker) for number in range(self._setup.partitions)]
+        self._journal.epochs = [claim.epoch for claim in claims]
+        self._file.save(self._journal)
+        known = [claim.partition_time_ms for claim in claims]
+        return self._with_times(Claims(self._journal.epochs, [claim.positions for claim in claims], known))
+
+    def _with_times(self, claims: Claims) -> Claims:
+        """The claims with the time that history brings each partition to: the clock's where that is near."""
+        loaded, moved = self._journal.loaded.newest_ms, self._journal.newest_moved_ms
+        times = []
+        for number, known_ms in enumerate(claims.times_ms):
+            newest_ms = max(known_ms, loaded.get(number, 0), moved.get(number, 0))
+            is_near = 0 <= self._began_ms - newest_ms <= to_milliseconds(self._settings.live_within)
+            times.append(self._began_ms if is_near else newest_ms)
+        return Claims(claims.epochs, claims.positions, times)
+
+    def _link(self, crew: Crew, claims: Claims) -> None:
+        linking = Linking(crew.parent.bench, claims, lambda what: self._tell(what, 0, 0), self._keep_releases)
+        linking.run()
+        self._journal.newest_moved_ms = linking.newest_moved_ms()
+        self._journal.ranges = self._cut_ranges(crew)
+        self._file.save(self._journal)
+
+    def _keep_releases(self, changes: list[Change]) -> None:
+        if changes:
+            given = [(change.former, change.decided.identifier, change.decided.version) for change in changes]
+            self._journal.releases = [*self._journal.releases, *given]
+            self._file.save(self._journal)
+
+    def _cut_ranges(self, crew: Crew) -> list[Range]:
+        bench = crew.parent.bench
+        size = self._wanted.range_touchpoints
+        count = max(1, self._journal.loaded.accepted // size)
+        asked = {"size": SAMPLES_PER_RANGE * count, "since_ms": self._setup.since_ms}
+        ((found, sample),) = bench.attempt(lambda: bench.writer.query(queries.SAMPLE, asked))
+        names = sorted(sample)
+        wanted = max(1, found // size)
+        bounds = sorted({names[len(names) * each // wanted] for each in range(1, wanted)} - {""}) if names else []
+        return list(zip(["", *bounds], [*bounds, ""], strict=True))
+
+    def _stitch(self, crew: Crew, claims: Claims) -> None:
+        ranges = self._journal.ranges or []
+        left = [place for place in range(len(ranges)) if place not in self._journal.stitched]
+        total = max(self._journal.loaded.accepted, self._journal.result.touchpoints)
+        observe = _Counter(self._tell, "stitching", self._journal.result.touchpoints, total)
+        tasks = [(ranges[place], LINK_FLUSH + 1 + number, claims) for number, place in enumerate(left)]
+        self._record(crew, claims, LINK_FLUSH)
+        finished: dict[int, tuple[int, StitchedRange]] = {}
+        complete = LINK_FLUSH
+        for (names, flush, _), found in crew.stitch(tasks, observe):
+            finished[flush] = ranges.index(names), found
+            while complete + 1 in finished:
+                complete += 1
+                place, done = finished.pop(complete)
+                self._journal.stitched[place] = done
+            # In this order: a worker that takes over takes back what lies behind the flush that was recorded last.
+            self._record(crew, claims, complete)
+            self._file.save(self._journal)
+
+    def _record(self, crew: Crew, claims: Claims, flush: int) -> None:
+        """State that everything up to a flush is written: a worker that takes over goes on from there."""
+        bench = crew.parent.bench
+        bench.check_claims(claims)
+        rows = [
+            (number, epoch, flush, claims.times_ms[number], claims.positions[number])
+            for number, epoch in enumerate(claims.epochs)
+        ]
+        bench.attempt(lambda: record_flush(bench.writer, self._group, rows, self._worker))
+
+
+class _Counter:
+    """Counts up what is done and tells it."""
+
+    def __init__(self, tell: Tell, what: str, done: int, total: int) -> None:
+        self._tell = tell
+        self._what = what
+        self._done = done
+        self._total = total
+
+    def __call__(self, more: int) -> None:
+        self._done += more
+        self._tell(self._what, self._done, self._total)

@@ -1,0 +1,208 @@
+"""Files of history, cut into pieces that several processes can read: rows of Parquet, NDJSON and CSV as touchpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from producers.mapped_rows import Rejected, RowMapper, Skipped
+from producers.mapping import Mapping
+from producers.rows import DAMAGE, STDIN, Row, format_of, open_input, read_csv, read_ndjson
+from schemas.errors import Misconfigured
+from schemas.identifiers import KINDS
+
+PARQUET = (".parquet", ".pq")
+NESTED = ("identifiers", "properties")
+_JSON_START = "{"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a file: one row group of Parquet, else all of it (`group` None).
+
+    `number`: the file's among the given ones. `first_line`: the number of its first row, from 1. `size` is rows where
+    Parquet states them, else bytes.
+    """
+
+    path: Path
+    number: int
+    group: int | None
+    first_line: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        """What names it among the pieces of a run."""
+        return f"{self.number}" if self.group is None else f"{self.number}/{self.group}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One row: a touchpoint not yet judged, or why it is none. `raw` is what is shown of it."""
+
+    line: int
+    touchpoint: dict[str, Any] | None
+    raw: Any
+    fault: Rejected | None = None
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file's name says that it is Parquet."""
+    return path.suffix in PARQUET
+
+
+def cut(paths: Sequence[Path], mapping: Mapping | None) -> list[Piece]:
+    """The pieces of some files. Raises `Misconfigured` for a file that is missing, or of no known format."""
+    pieces: list[Piece] = []
+    for number, path in enumerate(paths):
+        if path == STDIN:
+            raise Misconfigured("a backfill reads its files more than once: write standard input to a file first")
+        if not path.is_file():
+            raise Misconfigured(f"no such file: {path}")
+        pieces += _cut_parquet(path, number) if is_parquet(path) else [_whole(path, number, mapping)]
+    return pieces
+
+
+def _whole(path: Path, number: int, mapping: Mapping | None) -> Piece:
+    form = format_of(path, mapping.format if mapping else None)
+    if form == "csv" and mapping is None:
+        raise Misconfigured(f"{path}: CSV needs a mapping that says which column is what: --mapping FILE")
+    return Piece(path, number, None, 1, path.stat().st_size)
+
+
+def _cut_parquet(path: Path, number: int) -> list[Piece]:
+    with open_parquet(path) as file:
+        groups = [file.metadata.row_group(each).num_rows for each in range(file.num_row_groups)]
+    starts = [sum(groups[:each]) + 1 for each in range(len(groups))]
+    return [
+        Piece(path, number, group, start, size) for group, (start, size) in enumerate(zip(starts, groups, strict=True))
+    ]
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """A Parquet file. Raises `Misconfigured` where it is none."""
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise Misconfigured(f"{path}: is no Parquet file that can be read: {error}") from error
+
+
+def read_tables(piece: Piece, rows: int) -> Iterator[pa.Table]:
+    """A piece of Parquet, so many rows at a time. Raises `Misconfigured` where it is broken."""
+    assert piece.group is not None, "a row group is a piece of Parquet"
+    with open_parquet(piece.path) as file:
+        try:
+            for batch in file.iter_batches(rows, [piece.group]):
+                yield pa.Table.from_batches([batch])
+        except (pa.ArrowInvalid, OSError) as error:
+            raise Misconfigured(f"{piece.path}: broken in row group {piece.group}: {error}") from error
+
+
+def read_rows(piece: Piece, mapping: Mapping | None, size: int) -> Iterator[list[FileRow]]:
+    """The rows of a piece, so many at a time; what the mapping skips is left out. Raises `Misconfigured`."""
+    mapper = RowMapper(mapping) if mapping else None
+    rows = _rows(piece, mapping)
+    while True:
+        line = piece.first_line
+        try:
+            given = list(islice(rows, size))
+        except DAMAGE as error:
+            reason = " ".join(str(error).split())
+            raise Misconfigured(f"{piece.path}: broken after line {line}: {reason}") from error
+        if not given:
+            return
+        yield [row for each in given if (row := _map(each, mapper)) is not None]
+
+
+def _rows(piece: Piece, mapping: Mapping | None) -> Iterator[Row]:
+    if piece.group is not None:
+        for number, table in enumerate(read_tables(piece, 10_000)):
+            yield from rows_of(table, piece.first_line + number * 10_000)
+        return
+    with open_input(piece.path) as (content, _):
+        if mapping is not None and format_of(piece.path, mapping.format) == "csv":
+            yield from read_csv(content, mapping.delimiter, mapping.columns(), str(piece.path))
+        else:
+            yield from read_ndjson(content)
+
+
+def rows_of(table: pa.Table, first_line: int) -> Iterator[Row]:
+    """The rows of a Parquet table: times as RFC 3339, maps as objects, and what is null left out."""
+    for line, values in enumerate(table.to_pylist(), first_line):
+        plain = {name: _plain(value) for name, value in values.items() if value is not None}
+        yield Row(line, plain, plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return _moment(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list):
+        if value and all(isinstance(each, tuple) and len(each) == 2 for each in value):
+            return {str(name): _plain(each) for name, each in value}
+        return [_plain(each) for each in value]
+    return value
+
+
+def _moment(value: datetime) -> str:
+    text = value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
+    return text.replace("+00:00", "Z")
+
+
+def _map(row: Row, mapper: RowMapper | None) -> FileRow | None:
+    if row.fault is not None:
+        return FileRow(row.line, None, row.raw, row.fault)
+    try:
+        touchpoint = mapper.map_row(row.values, row.line) if mapper else gather_fields(row.values)
+    except Skipped:
+        return None
+    except Rejected as error:
+        return FileRow(row.line, None, row.raw, error)
+    return FileRow(row.line, touchpoint, row.raw)
+
+
+def gather_fields(values: dict[str, Any]) -> dict[str, Any]:
+    """A row without a mapping as a touchpoint: columns `identifiers.email` and `properties.sku` go where they belong.
+
+    So do columns that are called as a kind of identifier where no `identifiers` are there, and `identifiers` and
+    `properties` may be JSON texts.
+    """
+    if all(isinstance(values.get(name, {}), dict) for name in NESTED) and not _is_flat(values):
+        return values
+    touchpoint = dict(values)
+    for name in NESTED:
+        given = values.get(name)
+        if isinstance(given, str) and given.startswith(_JSON_START):
+            touchpoint[name] = _read_json(given, name)
+    for column, value in values.items():
+        head, _, rest = column.partition(".")
+        if head in NESTED and rest:
+            touchpoint.pop(column)
+            nested = touchpoint.setdefault(head, {})
+            if isinstance(nested, dict):
+                nested[rest] = value
+    if "identifiers" not in touchpoint:
+        touchpoint["identifiers"] = {kind: touchpoint.pop(kind) for kind in KINDS if kind in touchpoint}
+    return touchpoint
+
+
+def _is_flat(values: dict[str, Any]) -> bool:
+    return "identifiers" not in values or any("." in name for name in values)
+
+
+def _read_json(text: str, name: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise Rejected("invalid_json", f"{name}: {error}") from error

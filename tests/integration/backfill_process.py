@@ -1,0 +1,24 @@
+"""`journeys backfill` with small ranges, as a process that can be killed: `DATA_DIR PARTITIONS FILE...`."""
+
+import sys
+from pathlib import Path
+
+from console.backfilling import Backfill, Wanted
+from deploy.services import Services, clickhouse_client_options
+from schemas.settings import Settings
+
+RANGE_TOUCHPOINTS = 300
+
+
+def main() -> None:
+    directory, partitions, files = Path(sys.argv[1]), int(sys.argv[2]), [Path(name) for name in sys.argv[3:]]
+    settings = Settings(data_dir=directory)
+    options = clickhouse_client_options(Services.resolve(settings).clickhouse_url, settings)
+    wanted = Wanted(files, None, directory, 2, range_touchpoints=RANGE_TOUCHPOINTS)
+    run = Backfill(wanted, settings, options, partitions, lambda *_: None, lambda _: None)
+    if not run.is_done:
+        run.run()
+
+
+if __name__ == "__main__":
+    main()

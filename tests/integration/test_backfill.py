@@ -1,0 +1,156 @@
+"""`journeys backfill`: what files of history come to is what the stream makes of the same touchpoints."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from console.backfill_setup import Bench, Claims, Setup
+from deploy.services import clickhouse_client_options
+from schemas.errors import Fenced
+from schemas.settings import Settings
+from sinks.state_store import claim_epoch
+from tests.integration.backfill import (
+    SETTINGS,
+    assert_equal,
+    backfill,
+    environment,
+    feed,
+    results,
+    shop_life,
+    write_parquet,
+)
+from tests.integration.conftest import StartPlatform, starting
+from tests.integration.ecom import assert_sessions
+from tests.integration.expectations import GAP_ONLY, read_ecom
+from tests.integration.harness import GROUP, ROOT, Platform, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
+
+
+def stream(platform: Platform, touchpoints: list[dict[str, object]]) -> dict[str, list[str]]:
+    platform.send(map(feed, touchpoints))
+    worker = platform.start_worker()
+    platform.wait_idle(90)
+    assert worker.terminate() == 0
+    return results(platform)
+
+
+def is_noted(platform: Platform, sought: str) -> bool:
+    return any(sought in journal.read_text() for journal in platform.directory.glob("backfill-*/journal.json"))
+
+
+@pytest.fixture(scope="module")
+def life() -> list[dict[str, object]]:
+    return shop_life()
+
+
+@pytest.fixture(scope="module")
+def streamed(life: list[dict[str, object]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What the stream makes of it."""
+    with starting(tmp_path_factory.mktemp("stream")) as start:
+        return stream(start(**SETTINGS), life)
+
+
+def test_a_shop_with_anonymous_visits_is_what_the_stream_makes_of_it_whenever_the_backfill_is_killed(
+    start_platform: StartPlatform, life: list[dict[str, object]], streamed: dict[str, list[str]], tmp_path: Path
+) -> None:
+    file = write_parquet(tmp_path / "life.parquet", life)
+    platform = start_platform(**SETTINGS)
+    command = [sys.executable, "-m", "tests.integration.backfill_process", str(platform.directory), "4", str(file)]
+    for sought in ('"0/2":', '"ranges":[', '"stitched":{"0"', '"1":{"customers"', None):
+        process = subprocess.Popen(command, cwd=ROOT, env=environment(platform), stdin=subprocess.DEVNULL)
+        try:
+            if sought is not None:
+                wait_until(partial(is_noted, platform, sought), f"{sought} in the journal", every=0.01)
+                process.kill()
+            code = process.wait(60)
+        finally:
+            process.kill()
+    assert code == 0
+    assert_equal(results(platform), streamed)
+
+
+def test_years_of_csv_by_a_mapping_give_the_sessions(start_platform: StartPlatform, tmp_path: Path) -> None:
+    platform = start_platform(**GAP_ONLY, oldest_touchpoint="36500d")
+    arguments = [str(ROOT / "tests/data/ecom.csv.gz"), "--mapping", str(ROOT / "producers/mappings/ecom.yaml")]
+    told = backfill(platform, *arguments, "--json", "--processes", "1")
+    assert told.returncode == 0, told.stderr
+    said = json.loads(told.stdout)
+    assert (said["touchpoints"], said["rejected"], said["journeys"]) == (31_106, 0, 3_605)
+    assert_sessions(platform, read_ecom(tmp_path))
+    told = backfill(platform, *arguments)
+    assert told.returncode == 1 and "loaded already" in told.stderr
+
+
+def test_history_joins_what_the_workers_know_already(
+    start_platform: StartPlatform, life: list[dict[str, object]], streamed: dict[str, list[str]], tmp_path: Path
+) -> None:
+    third = len(life) // 3
+    # The middle is live before the rest is loaded; each part knows some of the same people under other identifiers.
+    early, live, late = life[:third], life[third : 2 * third], life[2 * third :]
+    platform = start_platform(**SETTINGS)
+    stream(platform, live)
+    told = backfill(platform, str(write_parquet(tmp_path / "early.parquet", early)), "--processes", "1", "--json")
+    assert told.returncode == 0, told.stderr
+    stream(platform, late)
+    found, expected = results(platform), dict(streamed)
+    # Which touchpoint decided over an identifier is what was known when it was decided.
+    assert len(found.pop("identity")) == len(expected.pop("identity"))
+    assert_equal(found, expected)
+
+
+def test_a_running_worker_is_in_the_way_and_so_is_one_that_starts(
+    start_platform: StartPlatform, tmp_path: Path
+) -> None:
+    file = write_parquet(tmp_path / "life.parquet", shop_life(20, 1))
+    platform = start_platform(**SETTINGS)
+    worker = platform.start_worker()
+    platform.wait_assigned(worker)
+    told = backfill(platform, str(file))
+    assert told.returncode == 1 and "a worker is running: stop all of them first" in told.stderr
+    assert worker.terminate() == 0
+    assert platform.query("SELECT count() FROM analytics.touchpoints") == [(0,)]
+    setup = Setup(
+        {**clickhouse_client_options(platform.stack.clickhouse_url, Settings())}, Settings(), platform.partitions,
+        "backfill-test", 0, 0, True, tmp_path,
+    )  # fmt: skip
+    bench = Bench(setup)
+    epochs = [claim_epoch(platform.writer, GROUP, number, "backfill").epoch for number in range(platform.partitions)]
+    claims = Claims(epochs, [{}] * platform.partitions, [0] * platform.partitions)
+    bench.check_claims(claims)
+    claim_epoch(platform.writer, GROUP, 2, "a worker")
+    with pytest.raises(Fenced, match="a worker has started meanwhile"):
+        bench.check_claims(claims)
+    bench.writer.close()
+
+
+def test_what_is_no_touchpoint_is_kept_with_its_reason(start_platform: StartPlatform, tmp_path: Path) -> None:
+    file = tmp_path / "rows.ndjson"
+    good = {
+        "event_id": "1", "source": "web", "type": "searched", "occurred_at": "2020-01-01T10:00:00Z",
+        "identifiers": {"customer_id": "C-1"}, "properties": {"query": "sofa", "results": 3},
+    }  # fmt: skip
+    fact = {
+        "event_id": "f", "source": "store", "type": "restocked", "occurred_at": "2020-01-01T10:00:00Z",
+        "properties": {"sku": "S"},
+    }  # fmt: skip
+    bad = [{**good, "source": "moon"}, {**good, "occurred_at": "2020-01-01T10:00:00"}, {**good, "identifiers": {}}]
+    lines = [json.dumps(each) for each in (good, *bad, fact)]
+    file.write_text("\n".join([*lines, "not json", ""]), "utf-8")
+    platform = start_platform()
+    told = backfill(platform, str(file))
+    assert told.returncode == 1
+    assert "1 touchpoints loaded" in told.stdout and "1 facts loaded" in told.stdout and "4 of 6 rows" in told.stdout
+    [kept] = platform.directory.glob("backfill-*/rejected.ndjson")
+    rows = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert [(row["line"], row["reason"]) for row in rows] == [
+        (2, "unknown_source"), (3, "naive_time"), (4, "no_identifier"), (6, "invalid_json"),
+    ]  # fmt: skip
+    assert platform.query("SELECT customer_id, type, toYear(occurred_at) FROM analytics.touchpoints") == [
+        ("C-1", "searched", 2020)
+    ]
+    assert platform.query("SELECT sku, type FROM journeys.facts FINAL") == [("S", "restocked")]
