@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import accuracy, identity, latency, memory, restore, rules, throughput, warehouse
+from benchmarks import accuracy, backfill, identity, latency, memory, restore, rules, throughput, warehouse
 from benchmarks.figures import Figure, describe_run, keep_run
 from benchmarks.ground import BenchmarkFailed, Report, show_progress
 from schemas.errors import JourneysError
@@ -38,6 +38,7 @@ class Name(StrEnum):
     RULES = "rules"
     ACCURACY = "accuracy"
     WAREHOUSE = "warehouse"
+    BACKFILL = "backfill"
 
 
 BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
@@ -50,6 +51,7 @@ BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
     Name.RULES: rules.measure,
     Name.ACCURACY: accuracy.measure,
     Name.WAREHOUSE: warehouse.measure,
+    Name.BACKFILL: backfill.measure,
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

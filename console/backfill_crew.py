@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -37,15 +39,27 @@ class Member:
 
     def load(self, task: tuple[Piece, Path]) -> PieceDone:
         """Load a piece; its rejected rows go to the file."""
-        return load_piece(self.bench, *task, self._observe)
+        with _undisturbed():
+            return load_piece(self.bench, *task, self._observe)
 
     def stitch(self, task: tuple[Range, int, Claims]) -> StitchedRange:
         """Stitch a range as the flush of this number."""
         names, flush, claims = task
         stitcher = self._stitchers.setdefault(repr(claims.epochs), RangeStitcher(self.bench, claims))
-        done = stitcher.stitch(names, flush)
+        with _undisturbed():
+            done = stitcher.stitch(names, flush)
         self._observe(done.touchpoints)
         return done
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Look for cycles only afterwards: rows and customers form none, and there are millions to be looked at."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class Crew:

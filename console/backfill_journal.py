@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
@@ -67,6 +68,7 @@ class Journal(BaseModel):
     `releases`: former owner, identifier and version of what workers have to give back.
     """
 
+    paths: list[str]
     files: list[Identity]
     mapping_sha256: str
     started_ms: int
@@ -106,6 +108,17 @@ def run_name(paths: Sequence[Path], mapping: Mapping | None) -> str:
 def digest(mapping: Mapping | None) -> str:
     """What tells one mapping from another."""
     return hashlib.sha256((mapping.model_dump_json() if mapping else "").encode()).hexdigest()
+
+
+def find_unfinished(directory: Path) -> list[Journal]:
+    """Runs below a directory that were cut off. What cannot be read is left out."""
+    found = []
+    for path in sorted(directory.glob("backfill-*/journal.json")):
+        with suppress(OSError, ValidationError):
+            journal = Journal.model_validate_json(path.read_bytes())
+            if not journal.is_done:
+                found.append(journal)
+    return found
 
 
 class JournalFile:

@@ -80,8 +80,8 @@ class Backfill:
         self.resumed = found is not None
         self._began_ms = found.started_ms if found else time.time_ns() // 1_000_000
         self._journal = found or Journal(
-            files=identities, mapping_sha256=digest(wanted.mapping), started_ms=self._began_ms, since_ms=0,
-            is_first=False,
+            paths=[str(path) for path in wanted.paths], files=identities, mapping_sha256=digest(wanted.mapping),
+            started_ms=self._began_ms, since_ms=0, is_first=False,
         )  # fmt: skip
         self._setup = Setup(
             options, settings, partitions, f"backfill-{name}", self._began_ms, 0, False, self._file.directory,

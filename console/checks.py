@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from console.backfill_journal import Journal, find_unfinished
 from console.invocation import kafka_options, open_clickhouse
 from console.kafka_positions import read_positions
 from console.worker_files import WorkerLook, look_at_workers
@@ -69,6 +70,7 @@ def _local_checks(settings: Settings) -> list[Check]:
         ("disk", lambda: _disk(settings)),
         ("rules", lambda: _rules(settings)),
         ("identifier key", lambda: judge_key(settings.identifier_key is not None)),
+        ("backfills", lambda: judge_backfills(find_unfinished(settings.data_dir))),
     ]
 
 
@@ -111,6 +113,14 @@ def judge_key(is_set: bool) -> Finding:
         return Finding("identifier key", "ok", "set")
     advice = "set JOURNEYS_IDENTIFIER_KEY; without it touchpoints with an e-mail address or phone number are refused"
     return Finding("identifier key", "warn", "not set", advice)
+
+
+def judge_backfills(unfinished: Sequence[Journal]) -> Finding:
+    """Whether history that was to be loaded is in journeys."""
+    if not unfinished:
+        return Finding("backfills", "ok", "none is unfinished")
+    detail = f"unfinished: {'; '.join(' '.join(journal.paths) for journal in unfinished)}"
+    return Finding("backfills", "warn", detail, "stop the workers and run the same `journeys backfill` again")
 
 
 def judge_skew(skew_seconds: float) -> Finding:

@@ -150,7 +150,7 @@ def _plain(value: Any) -> Any:
         return {name: _plain(each) for name, each in value.items() if each is not None}
     if isinstance(value, list):
         if value and all(isinstance(each, tuple) and len(each) == 2 for each in value):
-            return {str(name): _plain(each) for name, each in value}
+            return {str(name): _plain(each) for name, each in value if each is not None}
         return [_plain(each) for each in value]
     return value
 

@@ -95,6 +95,17 @@ class Customer:
             self.episodes.watch.feed(touch)
         return Verdict.ACCEPTED
 
+    def fill(self, touches: list[Touch]) -> None:
+        """Have these touches, where nothing is known yet: in order and each once. None of them is late."""
+        self.log = self._order = touches
+        self.seen = index_touches(touches)
+        self.is_dirty = True
+        self._expires_ms = NEVER_MS
+        for touch in touches:
+            self.stitcher.feed(touch)
+            if touch.details is not None:
+                self.episodes.watch.feed(touch)
+
     def _feed(self, touch: Touch) -> None:
         stitcher = self.stitcher
         stitcher.feed(touch)

@@ -67,9 +67,7 @@ class Stitching:
         standing = self._standings[customer.key_hash % len(self._standings)]
         kept = self._drop_repeats(customer, touches, standing.origin)
         if found.stored is None:
-            add = customer.add
-            for touch in kept:
-                add(touch, touch.occurred_ms)
+            customer.fill(kept)
         else:
             customer.replace(kept, "late_data")
         if found is not NOTHING:

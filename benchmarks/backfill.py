@@ -1,0 +1,93 @@
+"""Backfill: how fast years of history in Parquet become finished journeys, with all rules of the first edition.
+
+A shop's life is simulated once and copied under other customers, so that the files are large and quick to make. Once
+its customers are visible, and once they hide behind browsers, devices and cards as the simulator has them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from benchmarks.figures import Figure, at_least
+from benchmarks.ground import PARTITIONS, BenchmarkFailed, Ground, Report
+from console.backfilling import Backfill, Wanted
+from producers.simulator.shop import Shop
+from schemas.identifiers import KINDS
+from schemas.moments import check_moment
+from schemas.settings import Settings
+
+TOUCHPOINTS = 2_000_000
+SIMULATED = 200_000
+PER_CUSTOMER = 25
+START = "2025-01-01T00:00:00+02:00"
+GROUP_ROWS = 200_000
+WANTED_PER_SECOND = 100_000.0
+TEXTS = ("event_id", "source", "type", "order_id", "case_id", "store_id", "agent_id", "channel")
+OWN = ("event_id", "order_id", "case_id", *KINDS)
+"""Columns that another customer has others in."""
+
+
+def measure(count: int | None, report: Report) -> list[Figure]:
+    """Load and stitch `count` touchpoints (default 2,000,000) from one file, twice."""
+    wanted = count or TOUCHPOINTS
+    simulated = min(SIMULATED, wanted)
+    report(f"simulating {simulated:,} touchpoints")
+    shop = Shop(7, check_moment(START), max(1, simulated // PER_CUSTOMER), personal=False)
+    hidden = _table(list(islice(shop.touchpoints(), simulated)))
+    visible = hidden.drop_columns([kind for kind in KINDS[1:] if kind in hidden.column_names])
+    copies = wanted // simulated
+    seconds = _run(visible, copies, "visible customers", report)
+    rate = at_least("backfill", copies * simulated / seconds, "touchpoints/s", WANTED_PER_SECOND)
+    seconds = _run(hidden, copies, "customers behind several identifiers", report)
+    return [rate, Figure("backfill_identities", copies * simulated / seconds, "touchpoints/s")]
+
+
+def _run(table: pa.Table, copies: int, what: str, report: Report) -> float:
+    with Ground() as ground:
+        path = ground.directory / "history.parquet"
+        _write(table, copies, path)
+        settings = Settings(data_dir=ground.directory, oldest_touchpoint="36500d")  # type: ignore[arg-type]
+        wanted = Wanted([path], None, ground.directory, len(os.sched_getaffinity(0)))
+        run = Backfill(
+            wanted, settings, ground.clickhouse_options, PARTITIONS,
+            lambda step, done, total: report(f"{what}: {step} {done:,} of {total:,}"), lambda _: None,
+        )  # fmt: skip
+        began = time.perf_counter()
+        result = run.run()
+        seconds = time.perf_counter() - began
+        stored = ground.query_count("SELECT sum(touchpoints) FROM analytics.journeys")
+        if stored != copies * len(table) or result.loaded.rejected:
+            raise BenchmarkFailed(f"{stored:,} of {copies * len(table):,} touchpoints are in journeys")
+        return seconds
+
+
+def _table(touchpoints: Sequence[Mapping[str, Any]]) -> pa.Table:
+    columns = {name: [each.get(name) for each in touchpoints] for name in TEXTS}
+    columns.update({kind: [each["identifiers"].get(kind) for each in touchpoints] for kind in KINDS})
+    columns["properties"] = [json.dumps(each["properties"], separators=(",", ":")) for each in touchpoints]
+    texts = {name: pa.array(values, pa.string()) for name, values in columns.items() if any(values)}
+    times = [datetime.fromisoformat(each["occurred_at"]) for each in touchpoints]
+    return pa.table({**texts, "occurred_at": pa.array(times, pa.timestamp("ms", "UTC"))})
+
+
+def _write(table: pa.Table, copies: int, path: Path) -> None:
+    """The same again and again, by other customers."""
+    with pq.ParquetWriter(path, table.schema) as file:
+        for number in range(copies):
+            copied = table
+            for place, name in enumerate(table.column_names):
+                if number and name in OWN:
+                    renamed = pc.binary_join_element_wise(table.column(name), str(number), "-")
+                    copied = copied.set_column(place, name, renamed)
+            file.write_table(copied, GROUP_ROWS)

@@ -1,0 +1,54 @@
+"""What a backfill remembers, and what `journeys doctor` says of one that was cut off."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.backfill_journal import Journal, JournalFile, PieceDone, find_unfinished, run_name
+from console.checks import judge_backfills
+from producers.replay_progress import Identity
+from schemas.errors import Misconfigured
+
+
+def journal(path: Path, **more: Any) -> Journal:
+    return Journal(
+        paths=[str(path)], files=[Identity.of(path)], mapping_sha256="", started_ms=1, since_ms=2, is_first=True, **more
+    )
+
+
+def test_a_run_that_was_cut_off_goes_on_unless_a_file_has_changed(tmp_path: Path) -> None:
+    file = tmp_path / "a.ndjson"
+    file.write_text("{}\n")
+    kept = JournalFile(tmp_path, run_name([file], None))
+    assert kept.load([Identity.of(file)], from_start=False) is None
+    written = journal(file, pieces={"0": PieceDone(rows=3, accepted=2, reasons={"too_old": 1}, newest_ms={1: 7})})
+    kept.save(written)
+    assert kept.load([Identity.of(file)], from_start=False) == written
+    assert kept.load([Identity.of(file)], from_start=True) is None
+    file.write_text("{}\n{}\n")
+    with pytest.raises(Misconfigured, match="has changed since its backfill began: run with --from-start"):
+        kept.load([Identity.of(file)], from_start=False)
+
+
+def test_pieces_add_up() -> None:
+    whole = PieceDone()
+    whole.add(
+        PieceDone(rows=3, accepted=2, reasons={"too_old": 1}, first={"too_old": "line 3"}, newest_ms={1: 7, 2: 9})
+    )
+    whole.add(PieceDone(rows=2, reasons={"too_old": 1, "naive_time": 1}, first={"too_old": "line 9"}, newest_ms={1: 8}))
+    assert (whole.rows, whole.accepted, whole.rejected) == (5, 2, 3)
+    assert whole.newest_ms == {1: 8, 2: 9}
+    assert whole.first["too_old"] == "line 3"
+
+
+def test_one_that_is_unfinished_is_worth_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "a.ndjson"
+    file.write_text("{}\n")
+    kept = JournalFile(tmp_path, "x")
+    kept.save(journal(file, is_done=True))
+    assert judge_backfills(find_unfinished(tmp_path)).verdict == "ok"
+    kept.save(journal(file))
+    finding = judge_backfills(find_unfinished(tmp_path))
+    assert (finding.verdict, finding.detail) == ("warn", f"unfinished: {file}")
+    assert "same `journeys backfill`" in finding.advice
