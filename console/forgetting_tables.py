@@ -15,7 +15,7 @@ from typing import Any
 
 from console.forgetting_letters import Letters
 from console.forgetting_names import Needles
-from schemas.errors import JourneysError
+from schemas.errors import JourneysError, Misconfigured
 from sinks.writer import Beside, ClickHouseWriter
 
 IDENTITY_COLUMNS = ("customer_id", "customer_key", "identifier", "owner", "to_key")
@@ -93,8 +93,19 @@ class Part:
     taken_out: str = ""
 
 
+CLUSTER_SQL = "SELECT count() FROM system.tables WHERE database = 'journeys' AND engine = 'Distributed'"
+
+
 def read_tables(clickhouse: ClickHouseWriter) -> list[BaseTable]:
-    """Every base table that exists, whichever version made it; those that say who the customer is come last."""
+    """Every base table that exists, whichever version made it; those that say who the customer is come last.
+
+    Raises `Misconfigured` on a cluster: each of its servers holds a part, and only this one would be looked at.
+    """
+    if clickhouse.query(CLUSTER_SQL)[0][0]:
+        raise Misconfigured(
+            "this server belongs to a cluster, and `journeys forget` reaches one server of it only: erase by hand on "
+            "each server (docs/cluster.md)"
+        )
     found = [BaseTable(name, dict(columns), engine) for name, columns, engine in clickhouse.query(TABLES_SQL)]
     return sorted(found, key=lambda table: (LAST.index(table.name) + 1 if table.name in LAST else 0, table.name))
 

@@ -33,6 +33,9 @@ INSERT_SETTINGS: Mapping[str, Any] = {
     "max_insert_threads": 1,
     # A replay of ten years has over a hundred months.
     "max_partitions_per_insert_block": 0,
+    # On a cluster: an insert has arrived when it is answered, and one server converts it for all.
+    "distributed_foreground_insert": 1,
+    "parallel_distributed_insert_select": 0,
 }
 
 

@@ -8,9 +8,15 @@ CREATE USER IF NOT EXISTS journeys_admin IDENTIFIED BY 'PASSWORD-OF-ADMIN';
 GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, TRUNCATE, OPTIMIZE ON journeys.* TO journeys_admin;
 GRANT SHOW, SELECT, CREATE DATABASE, CREATE VIEW, DROP VIEW, ALTER VIEW, ALTER COMMENT COLUMN ON analytics.* TO journeys_admin;
 GRANT TABLE ENGINE ON * TO journeys_admin;
+-- `journeys migrate --check` runs the migrations into databases of its own, compares and drops them.
+GRANT SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP ON journeys_check_*.* TO journeys_admin;
+GRANT SHOW, SELECT, CREATE DATABASE, CREATE VIEW, ALTER VIEW, ALTER COMMENT COLUMN, DROP ON analytics_check_*.* TO journeys_admin;
+GRANT SELECT ON system.data_skipping_indices TO journeys_admin;
+GRANT SELECT ON system.clusters TO journeys_admin;
+GRANT SELECT ON system.macros TO journeys_admin;
 GRANT SET DEFINER ON journeys_admin TO journeys_admin;
 
--- `journeys_worker` is whom `journeys worker` connects as: it adds rows and reads them back, and changes no schema.
+-- `journeys_worker` is whom `journeys worker` and `journeys backfill` connect as: it adds rows and reads them back, and changes no schema.
 CREATE USER IF NOT EXISTS journeys_worker IDENTIFIED BY 'PASSWORD-OF-WORKER' SETTINGS async_insert = 0;
 GRANT SELECT, INSERT ON journeys.* TO journeys_worker;
 GRANT SELECT ON analytics.* TO journeys_worker;

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from schemas.errors import JourneysError, Misconfigured, Terminal, Transient
-from sinks.migrate import MIGRATIONS, Migration, migrate, pending, plan, read_migrations
+from sinks.migrate import MIGRATIONS, Migration, migrate, pending, plan, read_migrations, run_times
 from sinks.tables import TABLES
 from sinks.writer import ClickHouseWriter
+from tests.sinks.emptied import emptied
 
 REPEATABLE = re.compile(
     r"CREATE \w+( \w+)? IF NOT EXISTS |CREATE OR REPLACE |DROP \w+ IF EXISTS "
@@ -24,13 +25,8 @@ ONCE_ONLY = re.compile(r"\b(ADD|DROP) (COLUMN|INDEX) (?!IF )")
 @pytest.fixture
 def empty(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Options for a server without any of our databases."""
-    writer = ClickHouseWriter({**options, "database": "default"})
-    for database in ("analytics", "journeys"):
-        writer.query(f"DROP DATABASE IF EXISTS {database} SYNC")
-    yield options
-    for database in ("analytics", "journeys"):
-        writer.query(f"DROP DATABASE IF EXISTS {database} SYNC")
-    writer.close()
+    with emptied(options):
+        yield options
 
 
 @pytest.fixture
@@ -48,6 +44,13 @@ def tables(options: dict[str, Any]) -> set[str]:
     rows = writer.query("SELECT database || '.' || name FROM system.tables WHERE database IN ('journeys', 'analytics')")
     writer.close()
     return {name for (name,) in rows}
+
+
+def with_rows(options: dict[str, Any], *inserts: str) -> None:
+    writer = ClickHouseWriter({**options, "database": "default"})
+    for insert in inserts:
+        writer.query(insert)
+    writer.close()
 
 
 @pytest.mark.integration
@@ -70,6 +73,47 @@ def test_a_new_file_is_pending_and_run_alone(empty: dict[str, Any], directory: P
     assert names(migrate(empty, directory)) == ["9000_more.sql"]
     assert "journeys.more" in tables(empty)
     assert plan(empty, directory) == ""
+
+
+@pytest.mark.integration
+def test_up_to_a_number_runs_no_more_than_that(empty: dict[str, Any]) -> None:
+    assert [each.version for each in pending(empty, up_to=2)] == [1, 2]
+    assert "0003_" not in plan(empty, up_to=2)
+    assert [each.version for each in migrate(empty, up_to=2)] == [1, 2]
+    assert migrate(empty, up_to=1) == migrate(empty, up_to=2) == []
+    assert sorted(run_times(empty)) == [1, 2]
+    assert [each.version for each in migrate(empty)] == [each.version for each in read_migrations()][2:]
+
+
+@pytest.mark.integration
+def test_up_to_a_number_that_does_not_exist_runs_nothing(empty: dict[str, Any]) -> None:
+    for look in (pending, migrate, plan):
+        with pytest.raises(Misconfigured, match="there is no migration 4711: the last is"):
+            look(empty, up_to=4711)
+    assert tables(empty) == set()
+    assert run_times(empty) == {}
+
+
+@pytest.mark.integration
+def test_what_would_cost_data_is_run_only_when_allowed(empty: dict[str, Any], directory: Path) -> None:
+    migrate(empty, directory)
+    name = "9000_drop.sql"
+    (directory / name).write_text(
+        "-- Why.\nALTER TABLE journeys.forgotten ADD COLUMN IF NOT EXISTS why String;\n"
+        "-- Not needed.\nTRUNCATE TABLE IF EXISTS journeys.forgotten;\n"
+    )
+    assert "DANGEROUS" not in plan(empty, directory)
+    with_rows(empty, "INSERT INTO journeys.forgotten VALUES ('a', 'r', now64(3)), ('b', 'r', now64(3))")
+    planned = plan(empty, directory)
+    assert "-- Not needed.\n-- DANGEROUS deletes all rows: journeys.forgotten: 2 rows, " in planned
+    assert planned.count("DANGEROUS") == 1
+    with pytest.raises(Misconfigured) as refused:
+        migrate(empty, directory)
+    for part in (name, "TRUNCATE TABLE IF EXISTS journeys.forgotten;", "2 rows", "--plan", "--allow-dangerous"):
+        assert part in str(refused.value)
+    assert names(pending(empty, directory)) == [name]
+    assert names(migrate(empty, directory, allow_dangerous=True)) == [name]
+    assert names(pending(empty, directory)) == []
 
 
 @pytest.mark.integration

@@ -1,0 +1,187 @@
+"""Migrates each server of a cluster, in the form that `sinks.cluster` makes.
+
+Each server by itself, over a connection of its own, instead of by ON CLUSTER: no queue in Keeper can time out or leave
+a server behind unseen, an error names its server, and a server that is added later is brought up by the same command,
+since each keeps its own account of what it has run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from clickhouse_driver import Client
+
+from schemas.errors import JourneysError, Misconfigured
+from sinks import migrate as single
+from sinks.cluster import cluster_form
+from sinks.connection import classify, connect
+from sinks.migrate import MIGRATIONS, Migration
+from sinks.schema_check import check_schema
+
+Result = TypeVar("Result")
+
+HOSTS_SQL = """SELECT shard_num, host_name, port, is_local FROM system.clusters
+WHERE cluster = %(cluster)s ORDER BY shard_num, replica_num"""
+CLUSTERS_SQL = "SELECT DISTINCT cluster FROM system.clusters ORDER BY cluster"
+SETTINGS: Mapping[str, str] = {
+    # An insert that is confirmed has reached its shard.
+    "distributed_foreground_insert": "1",
+    # Subqueries see all shards.
+    "distributed_product_mode": "global",
+    # Else an insert asks for a right to read files.
+    "parallel_distributed_insert_select": "0",
+}
+"""What every user of the platform needs on a cluster; docs/cluster.md has the profile."""
+SETTINGS_SQL = f"SELECT name, value FROM system.settings WHERE name IN {tuple(SETTINGS)}"
+MACROS_SQL = "SELECT macro, substitution FROM system.macros WHERE macro IN ('shard', 'replica')"
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server of a cluster: its shard's number, how it is called, and the options of a client to it."""
+
+    shard: int
+    name: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The servers of the cluster `name`, in order of shards; `is_replicated`: its tables are kept by Keeper."""
+
+    name: str
+    servers: Sequence[Server]
+    is_replicated: bool
+
+    @property
+    def form(self) -> single.Form:
+        """In which migrations are run on each."""
+        return cluster_form(self.name, is_replicated=self.is_replicated)
+
+
+def find_cluster(options: Mapping[str, Any], name: str, *, is_replicated: bool = True) -> Cluster:
+    """The cluster as the server of `options` knows it; all its servers are reached with the same user.
+
+    Raises `Misconfigured` when there is no such cluster, a shard has several servers that nothing would replicate
+    between, or macros that replication goes by are missing or not a server's own.
+    """
+    with _client(options) as client:
+        rows = client.execute(HOSTS_SQL, {"cluster": name})
+        known = [each for (each,) in client.execute(CLUSTERS_SQL)]
+    if not rows:
+        has = f"it knows {', '.join(known)}" if known else "it knows none"
+        raise Misconfigured(f"the server knows no cluster {name!r} ({has}): name one of remote_servers in its settings")
+    servers = [
+        Server(shard, f"{host}:{port}", dict(options) if is_local else {**options, "host": host, "port": port})
+        for shard, host, port, is_local in rows
+    ]
+    if is_replicated:
+        _check_macros(servers)
+    elif len({each.shard for each in servers}) < len(servers):
+        raise Misconfigured(f"cluster {name!r} has shards of several servers: their tables must be replicated")
+    return Cluster(name, servers, is_replicated)
+
+
+def migrate(
+    cluster: Cluster, directory: Path = MIGRATIONS, *, up_to: int | None = None, allow_dangerous: bool = False
+) -> dict[str, list[Migration]]:
+    """Run on each server what is pending there, and return it by the server's name. Raises as `sinks.migrate.migrate`.
+
+    What would cost data on any server is looked for on all of them before anything is run, and so are the settings that
+    users need: those of this one stand for the others.
+    """
+    for server in cluster.servers:
+        _at(server, _check_settings)
+    if not allow_dangerous:
+        for server in cluster.servers:
+            _at(server, lambda on: single.check_dangers(single.dangers(on, directory, up_to=up_to, form=cluster.form)))
+    return {
+        server.name: _at(
+            server,
+            lambda on: single.migrate(on, directory, up_to=up_to, allow_dangerous=allow_dangerous, form=cluster.form),
+        )
+        for server in cluster.servers
+    }
+
+
+def plan(cluster: Cluster, directory: Path = MIGRATIONS, *, up_to: int | None = None) -> str:
+    """The SQL that `migrate` would run, once for all servers that lack the same; empty when nothing is pending."""
+    plans: dict[str, list[str]] = {}
+    for server in cluster.servers:
+        text = _at(server, lambda on: single.plan(on, directory, up_to=up_to, form=cluster.form))
+        if text:
+            plans.setdefault(text, []).append(server.name)
+    return "\n".join(f"-- on {', '.join(names)}\n{text}" for text, names in plans.items())
+
+
+def pending(cluster: Cluster, directory: Path = MIGRATIONS) -> dict[str, list[Migration]]:
+    """What has not run, by the name of each server. Only reads; raises as `sinks.migrate.pending`."""
+    return {
+        each.name: _at(each, lambda on: single.pending(on, directory, form=cluster.form)) for each in cluster.servers
+    }
+
+
+def check(cluster: Cluster, directory: Path = MIGRATIONS) -> list[str]:
+    """A line for each deviation on any server; raises as `sinks.schema_check.check_schema`."""
+    # Beside the real tables nothing is replicated: paths in Keeper would be the real ones.
+    form = cluster_form(cluster.name, is_replicated=False)
+    return [
+        f"{server.name}: {line}"
+        for server in cluster.servers
+        for line in _at(server, lambda on: check_schema(on, directory, form=form))
+    ]
+
+
+def _check_macros(servers: Sequence[Server]) -> None:
+    owners: dict[tuple[str, str], str] = {}
+    shards: dict[int, str] = {}
+    for server in servers:
+        macros = _at(server, _read_macros)
+        missing = [name for name in ("shard", "replica") if not macros.get(name)]
+        if missing:
+            raise Misconfigured(f"{server.name} has no macro {' and no '.join(missing)}: replicated tables need both")
+        owner = owners.setdefault((macros["shard"], macros["replica"]), server.name)
+        if owner != server.name:
+            raise Misconfigured(f"{server.name} and {owner} have the same macros shard and replica: each needs its own")
+        if shards.setdefault(server.shard, macros["shard"]) != macros["shard"]:
+            raise Misconfigured(f"{server.name} is of shard {server.shard}, others of which have another macro shard")
+    if len(set(shards.values())) < len(shards):
+        raise Misconfigured("two shards have the same macro shard: their tables would be copies of each other")
+
+
+def _check_settings(options: Mapping[str, Any]) -> None:
+    with _client(options) as client:
+        found = dict(client.execute(SETTINGS_SQL))
+    wrong = [f"{name} = {value}" for name, value in SETTINGS.items() if found.get(name) != value]
+    if wrong:
+        raise Misconfigured(f"users need {', '.join(wrong)} here: make the profile that docs/cluster.md shows")
+
+
+def _read_macros(options: Mapping[str, Any]) -> dict[str, str]:
+    with _client(options) as client:
+        return dict(client.execute(MACROS_SQL))
+
+
+@contextmanager
+def _client(options: Mapping[str, Any]) -> Iterator[Client]:
+    client = connect({**options, "database": "default"})
+    try:
+        yield client
+    except JourneysError:
+        raise
+    except Exception as error:
+        raise classify(error) from error
+    finally:
+        client.disconnect()
+
+
+def _at(server: Server, work: Callable[[Mapping[str, Any]], Result]) -> Result:
+    """What `work` gives for this server; its errors say which server it was."""
+    try:
+        return work(server.options)
+    except JourneysError as error:
+        raise type(error)(f"{server.name}: {error}") from error
