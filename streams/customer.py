@@ -129,7 +129,7 @@ class Customer:
         """Of two versions of one touchpoint the earlier received one counts; equal times are decided by content."""
         if touch.moves > known.moves:
             # It was away and has come back, though what is in memory does not know: its row has to be written again.
-            known.moves = touch.moves
+            known.moves, touch.received_ms = touch.moves, min(touch.received_ms, known.received_ms)
             self._store_anew()
             self.is_dirty = True
             return Verdict.RETURNED

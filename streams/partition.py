@@ -300,12 +300,12 @@ class Partition(CustomerStore):
 
         Returns its state, which may have moved on since it was counted; None when it is over.
         """
-        self.alerts.affected[episode_id] = count
         key = customer_key(customer)
         found = self.known(key)
         state = found.episodes.states.get(episode_id) if found is not None else None
         if state is None or state.status != "open":
             return None
+        self.alerts.affected[episode_id] = count
         self.alerts.states.setdefault(episode_id, (customer, state))
         return state
 

@@ -156,16 +156,17 @@ class IdentityDesk:
                 customer.identity = IdentityState()
         state = identity_of(customer)
         state.active_ms = max(state.active_ms, self._shelf.time_ms, link.occurred_ms)
+        is_told = False
         if is_untying:
             # What was known of an erased customer is dropped rather than kept together with its undoing.
             purge(state, link.owner)
         else:
             self.links.append(link)
-            add_evidence(state.evidence, Evidence.of(link), self._shelf.policy.limits)
+            is_told = add_evidence(state.evidence, Evidence.of(link), self._shelf.policy.limits)
         outcome.identity["heard"] += 1
         self._mark(customer)
         if state.is_known:
-            self._decide(customer, state, outcome)
+            self._decide(customer, state, outcome, is_told=is_told)
         else:
             self.ledger.unknown.add(customer.key)
         return True
@@ -192,9 +193,12 @@ class IdentityDesk:
             outcome.sendings.append(tell_release(state.owner, release))
         return True
 
-    def _decide(self, customer: Customer, state: IdentityState, outcome: Outcome) -> None:
+    def _decide(self, customer: Customer, state: IdentityState, outcome: Outcome, *, is_told: bool = False) -> None:
+        """Decide by the evidence. `is_told`: some of it is new, so that what is written of the decision may change."""
         decision = decide(customer.key, state.evidence, self._shelf.policy.limits)
         if (decision.owner, decision.status) == (state.owner, state.status):
+            if is_told and decision.status:
+                self._note(customer.key, decision, state.first_ms)
             return
         former, state.status = state.owner, decision.status
         if decision.owner != former:
@@ -210,13 +214,14 @@ class IdentityDesk:
         first_ms = min((touch.occurred_ms for touch in customer.log), default=0)
         if decision.evidence is not None and first_ms and not former:
             outcome.merge_seconds.append(max(0, decision.evidence.occurred_ms - first_ms) / 1000)
-        self._note(customer.key, decision, first_ms)
+        state.first_ms = min(filter(None, (first_ms, state.first_ms)), default=0)
+        self._note(customer.key, decision, state.first_ms)
         self._mark(customer)
 
     def _note_circle(self, customer: Customer, state: IdentityState) -> None:
         if state.status != "loop":
             state.status = "loop"
-            self._note(customer.key, Decision(state.owner, "loop", 1), 0)
+            self._note(customer.key, Decision(state.owner, "loop", 1), state.first_ms)
             self._mark(customer)
 
     def _note(self, key: str, decision: Decision, first_ms: int) -> None:
@@ -279,6 +284,7 @@ class IdentityDesk:
             if self._shelf.known(key) is not None:
                 self._mark(customer)
             return
+        is_told = bool(state.evidence)
         for each in known.evidence:
             add_evidence(state.evidence, each, self._shelf.policy.limits)
         if known.owner:
@@ -287,7 +293,7 @@ class IdentityDesk:
             self._move(customer, state)
             outcome.sendings += [tell_release(known.owner, Release(*each)) for each in state.released.items()]
         if state.evidence:
-            self._decide(customer, state, outcome)
+            self._decide(customer, state, outcome, is_told=is_told)
         self._mark(customer)
 
     def _stitch_anew(self, key: str, history: History, moving: History | None, outcome: Outcome) -> None:

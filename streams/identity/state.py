@@ -20,7 +20,8 @@ class IdentityState(msgspec.Struct, array_like=True, gc=False):
     ClickHouse. `is_settled`: it belongs to somebody by a circle of links, and what comes stays here. `active_ms`:
     partition time of its last use. `taught`: what was said of weaker identifiers, by window. `released`: up to which
     version links of weaker identifiers were undone. `formers`: owners who must still be told that they are none.
-    `takes_late`: what came too late belongs to it when it is stitched anew.
+    `takes_late`: what came too late belongs to it when it is stitched anew. `first_ms`: the first touchpoint under it
+    alone, as far as it was known when it was decided.
     """
 
     is_known: bool = False
@@ -36,6 +37,7 @@ class IdentityState(msgspec.Struct, array_like=True, gc=False):
     released: dict[str, int] = {}
     formers: list[str] = []
     takes_late: bool = False
+    first_ms: int = 0
 
     @property
     def destination(self) -> str:
