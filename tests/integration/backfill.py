@@ -73,12 +73,12 @@ def _texts(values: Iterable[str | None]) -> pa.Array:
     return pa.array(list(values), pa.string())
 
 
-def results(platform: Platform) -> dict[str, list[str]]:
-    """Everything that the views say, but for what may differ."""
+def results(platform: Platform, *but: str) -> dict[str, list[str]]:
+    """Everything that the views say, but for what may differ, and these columns."""
     found = {}
     for name, view in VIEWS.items():
         columns = [column for column, *_ in platform.query(f"DESCRIBE TABLE (SELECT * FROM {view})")]
-        kept = [column for column in columns if column not in DIFFERING]
+        kept = [column for column in columns if column not in (*DIFFERING, *but)]
         rows = platform.query(f"SELECT {', '.join(kept)} FROM {view}")
         found[name] = sorted(repr(dict(zip(kept, map(_plain, row), strict=True))) for row in rows)
     return found

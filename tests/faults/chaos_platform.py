@@ -1,0 +1,70 @@
+"""A platform whose links to Kafka and to ClickHouse can be disturbed."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from deploy.local import broker
+from deploy.local.ports import HOST, choose_ports
+from deploy.local.stack import LocalStack
+from deploy.local.supervisor import ProcessSpec, Supervisor
+from deploy.services import clickhouse_client_options
+from producers.topics import create_topics
+from schemas.settings import Settings
+from sinks.migrate import migrate
+from sinks.writer import ClickHouseWriter
+from tests.faults.chaos_proxy import ChaosProxy
+from tests.integration.harness import Platform, WorkerProcess
+
+
+@dataclass
+class ChaosPlatform(Platform):
+    """As `Platform`, with the memory-only broker.
+
+    Workers reach ClickHouse over `clickhouse_link` and Kafka over `worker_link`, which is what the broker names as its
+    own address. Who sends with `producer_options` does so over `producer_link`; all else is not disturbed.
+    """
+
+    def __enter__(self) -> ChaosPlatform:
+        with contextlib.ExitStack() as opened:
+            self.stack = opened.enter_context(LocalStack(self.directory, run_kafka=False))
+            address = urlsplit(self.stack.clickhouse_url)
+            self.clickhouse_link = opened.enter_context(ChaosProxy(address.port or 0))
+            self._clickhouse = self.stack.clickhouse_url.replace(f":{address.port}", f":{self.clickhouse_link.port}")
+            port = choose_ports({"kafka_port": 0})["kafka_port"]
+            self.worker_link = opened.enter_context(ChaosProxy(port))
+            self.producer_link = opened.enter_context(ChaosProxy(port, tunnel=True))
+            undisturbed = opened.enter_context(ChaosProxy(port, tunnel=True))
+            supervisor = Supervisor(self.directory / "log")
+            opened.callback(supervisor.stop)
+            supervisor.start([self._broker(port)])
+            self.producer_options = self._through(self.producer_link)
+            self.kafka_options = self._through(undisturbed)
+            self.clickhouse_options = clickhouse_client_options(self.stack.clickhouse_url, Settings())
+            migrate(self.clickhouse_options)
+            create_topics(self.kafka_options, self.partitions)
+            self.writer = ClickHouseWriter(self.clickhouse_options)
+            opened.callback(self.writer.close)
+            self._connect()
+            opened.callback(self._disconnect)
+            opened.callback(self._kill_workers)
+            self._opened = opened.pop_all()
+        return self
+
+    def _through(self, tunnel: ChaosProxy) -> dict[str, Any]:
+        address = f"{HOST}:{self.worker_link.port}"
+        return {"bootstrap_servers": [address], "proxy_url": f"http://{HOST}:{tunnel.port}"}
+
+    def _broker(self, port: int) -> ProcessSpec:
+        """The broker on a port, of which it tells nobody."""
+        plain, link = broker.broker_spec(self.directory, port), self.worker_link.port
+        command = list(plain.command)
+        command[command.index("--advertised-listener-url") + 1] = f"tcp://{HOST}:{link}"
+        return replace(plain, command=tuple(command), is_healthy=lambda: broker.answers_metadata(link))
+
+    def start_worker(self, **settings: str) -> WorkerProcess:
+        address = f"{HOST}:{self.worker_link.port}"
+        return super().start_worker(kafka=address, clickhouse=self._clickhouse, **settings)
