@@ -115,9 +115,7 @@ class Crew:
             given = {self._pool.submit(remote, task): task for task in tasks}
             yield from self._collect(given, observe)
         except BrokenProcessPool as error:
-            raise Transient(
-                "a process of the backfill was killed (short of memory?): the same command goes on where it was"
-            ) from error
+            raise Transient("a process of the backfill was killed (short of memory?)") from error
 
     def _collect(self, given: dict[Future[Result], Task], observe: Observe) -> Iterator[tuple[Task, Result]]:
         left = set(given)

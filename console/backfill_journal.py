@@ -63,7 +63,8 @@ class StitchedRange(BaseModel):
 class Journal(BaseModel):
     """One run over the same files and mapping.
 
-    `started_ms` is this machine's clock when it began, `since_ms` the server's. `is_first`: nobody was known before.
+    `started_ms` is this machine's clock when it began, `since_ms` the server's. `is_first`: nobody was known before,
+    when `epoch_before` was the highest epoch of the group.
     `pieces` by name; `ranges` is None until history is loaded and links are decided, `stitched` by place in it.
     `releases`: former owner, identifier and version of what workers have to give back.
     """
@@ -74,6 +75,7 @@ class Journal(BaseModel):
     started_ms: int
     since_ms: int
     is_first: bool
+    epoch_before: int = 0
     epochs: list[int] = Field(default_factory=list)
     pieces: dict[str, PieceDone] = Field(default_factory=dict)
     newest_moved_ms: dict[int, int] = Field(default_factory=dict)
@@ -139,18 +141,27 @@ class JournalFile:
 
     def load(self, files: Sequence[Identity], from_start: bool) -> Journal | None:
         """The journal of an earlier run that was cut off. Raises `Misconfigured` where a file has changed since."""
-        if from_start or not self._path.exists():
+        if from_start or (found := self._read()) is None:
             return None
-        try:
-            found = Journal.model_validate_json(self._path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise Misconfigured(f"{self._path}: cannot be read: run with --from-start") from error
         if found.files != list(files):
             raise Misconfigured(
                 "a file has changed since its backfill began: run with --from-start "
                 "(what is loaded already does not count twice)"
             )
         return found
+
+    def left_releases(self) -> list[tuple[str, str, int]]:
+        """What a run that was cut off has not told workers yet; nobody will find it again. Raises `Misconfigured`."""
+        found = self._read()
+        return [] if found is None or found.is_done else found.releases
+
+    def _read(self) -> Journal | None:
+        if not self._path.exists():
+            return None
+        try:
+            return Journal.model_validate_json(self._path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise Misconfigured(f"{self._path}: cannot be read: remove it, and run again") from error
 
     def save(self, journal: Journal) -> None:
         """Replace the journal, durably. Raises `Misconfigured`."""
@@ -167,6 +178,7 @@ class JournalFile:
 
     def join_rejected(self, pieces: Sequence[str]) -> Path | None:
         """Put the rejected rows of all pieces into one file, if there are any."""
+        self.rejected.unlink(missing_ok=True)
         parts = [path for piece in pieces if (path := self.rejected_of(piece)).exists()]
         if not parts:
             return None

@@ -43,9 +43,8 @@ class Linking:
 
     def run(self) -> None:
         """Decide, then move. Doing it again changes nothing. Raises Fenced, Transient and Terminal."""
-        identifiers = (
-            name.decode() for (name,) in chain.from_iterable(self._writer.stream(queries.LINKED, self._since))
-        )
+        rows = self._bench.attempt(lambda: self._writer.query(queries.LINKED, self._since))
+        identifiers = (name for (name,) in rows)
         while some := list(islice(identifiers, IDENTIFIERS)):
             self._bench.attempt(partial(self._decide, some))
             self._tell(f"looking whose identifiers are: {self._changes:,} found")
@@ -59,6 +58,9 @@ class Linking:
 
     def newest_moved_ms(self) -> dict[int, int]:
         """The newest touchpoint that was moved into each partition."""
+        return self._bench.attempt(self._find_newest_moved)
+
+    def _find_newest_moved(self) -> dict[int, int]:
         newest: dict[int, int] = {}
         partitions = self._bench.setup.partitions
         for name, moment_ms in chain.from_iterable(self._writer.stream(queries.NEWEST_MOVED, self._since)):

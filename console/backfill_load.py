@@ -83,7 +83,7 @@ class _Loading:
         for place, row in zip(places, rows_of(table, 0), strict=True):
             line = first_line + place
             try:
-                rows.append(FileRow(line, gather_fields(row.values), row.raw))
+                rows.append(FileRow(line, gather_fields(row.values), row.raw, row.fault))
             except Rejected as error:
                 rows.append(FileRow(line, None, row.raw, error))
         return rows
@@ -155,9 +155,13 @@ class _Loading:
 
     def _keep_rejected(self) -> None:
         if self.rejected:
-            with self.rejected_file.open("a", encoding="ascii") as file:
-                by_line = sorted(self.rejected, key=lambda row: int(row["line"]))
-                file.writelines(json.dumps(row, default=str) + "\n" for row in by_line)
+            by_line = sorted(self.rejected, key=lambda row: int(row["line"]))
+            try:
+                with self.rejected_file.open("a", encoding="ascii") as file:
+                    file.writelines(json.dumps(row, default=str) + "\n" for row in by_line)
+            except OSError as error:
+                reason = f"{self.rejected_file}: rejected rows cannot be written: {error.strerror}"
+                raise Misconfigured(reason) from error
             self.rejected = []
 
 

@@ -44,18 +44,21 @@ class Setup:
     topic: str
     started_ms: int
     since_ms: int
-    is_first: bool
     directory: Path
     mapping: RowMapping | None = None
 
 
 @dataclass(frozen=True)
 class Claims:
-    """The partitions as this run has claimed them: epochs, positions to be kept, and the time that history reaches."""
+    """The partitions as this run has claimed them: epochs, positions to be kept, and the time that history reaches.
+
+    `is_first`: nobody was known before, and nobody else has worked since.
+    """
 
     epochs: Sequence[int]
     positions: Sequence[Mapping[str, int]]
     times_ms: Sequence[int]
+    is_first: bool = False
 
     def standings(self, flush: int, offset_topic: str) -> list[Standing]:
         """What marks the rows of a flush in each partition."""

@@ -76,7 +76,7 @@ class RangeStitcher:
         return {"first": names[0], "last": names[1], "since_ms": self._bench.setup.since_ms}
 
     def _read_touches(self, names: Range) -> dict[str, list[Touch]]:
-        touched = queries.EVERYBODY if self._bench.setup.is_first else queries.ONLY_TOUCHED
+        touched = queries.EVERYBODY if self._claims.is_first else queries.ONLY_TOUCHED
         plan = self._bench.configuration.policy.plan
         asked = {**self._asked(names), "signals": tuple(sorted(plan.keeps)), "unstitched": tuple(UNSTITCHED)}
         columns = self._bench.writer.query(queries.HISTORY.format(touched=touched), asked, columnar=True)
@@ -84,7 +84,7 @@ class RangeStitcher:
 
     def _find(self, names: Range, touches: Mapping[str, object]) -> dict[str, Found]:
         """What was known before of those whom the backfill touches."""
-        if self._bench.setup.is_first:
+        if self._claims.is_first:
             # Whoever is there is new, but there may be links.
             weak = [name for name in touches if customer_key(name) == name and not name.startswith("customer_id:")]
             known = self._reader.read_known(weak)

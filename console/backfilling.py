@@ -11,18 +11,18 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from console.backfill_crew import Crew
 from console.backfill_journal import Journal, JournalFile, PieceDone, Range, StitchedRange, digest, run_name
 from console.backfill_link import LINK_FLUSH, Linking
-from console.backfill_setup import Claims, Setup
+from console.backfill_setup import Bench, Claims, Setup
 from producers.history_files import cut
 from producers.mapping import Mapping as RowMapping
 from producers.replay_progress import Identity
-from schemas.durations import to_milliseconds
 from schemas.settings import Settings
 from sinks import backfill_queries as queries
 from sinks.state_queries import HIGHEST_EPOCH
@@ -83,9 +83,11 @@ class Backfill:
             paths=[str(path) for path in wanted.paths], files=identities, mapping_sha256=digest(wanted.mapping),
             started_ms=self._began_ms, since_ms=0, is_first=False,
         )  # fmt: skip
+        if found is None:
+            self._journal.releases = self._file.left_releases()
         self._setup = Setup(
-            options, settings, partitions, f"backfill-{name}", self._began_ms, 0, False, self._file.directory,
-            wanted.mapping,
+            options, settings, partitions, f"backfill-{name}", self._began_ms, self._journal.since_ms,
+            self._file.directory, wanted.mapping,
         )  # fmt: skip
         self._group = settings.consumer_group
         self._worker = f"backfill {socket.gethostname()}/{os.getpid()}"
@@ -118,20 +120,19 @@ class Backfill:
     def _prepare(self) -> None:
         """Find out what is known, before anything is written."""
         with Crew(self._setup, 1) as alone:
-            bench = alone.parent.bench
-            ((highest,),) = bench.attempt(lambda: bench.writer.query(HIGHEST_EPOCH, {"group": self._group}))
+            bench, journal = alone.parent.bench, self._journal
             if not self.resumed:
+                journal.epoch_before = bench.attempt(lambda: self._highest_epoch(bench))
                 ((is_empty,),) = bench.attempt(lambda: bench.writer.query(queries.IS_EMPTY))
                 ((since_ms,),) = bench.attempt(lambda: bench.writer.query(queries.NOW_MS))
-                self._journal.is_first, self._journal.since_ms = bool(is_empty), since_ms
-            elif highest > max(self._journal.epochs, default=highest):
-                # Somebody has worked in between: there may be more known than this run has loaded.
-                self._journal.is_first = False
+                journal.is_first, journal.since_ms = bool(is_empty), since_ms
             # A broken rule is told before anything begins.
             assert bench.configuration is not None
-        journal, setup = self._journal, self._setup
-        self._setup = Setup(**{**vars(setup), "since_ms": journal.since_ms, "is_first": journal.is_first})
+        self._setup = replace(self._setup, since_ms=journal.since_ms)
         self._file.save(journal)
+
+    def _highest_epoch(self, bench: Bench) -> int:
+        return int(bench.writer.query(HIGHEST_EPOCH, {"group": self._group})[0][0])
 
     def _load(self, crew: Crew) -> None:
         total = sum(piece.size for piece in self._pieces)
@@ -144,22 +145,29 @@ class Backfill:
             self._file.save(self._journal)
 
     def _claim(self, crew: Crew) -> Claims:
-        writer = crew.parent.bench.writer
-        claims = [claim_epoch(writer, self._group, number, self._worker) for number in range(self._setup.partitions)]
-        self._journal.epochs = [claim.epoch for claim in claims]
-        self._file.save(self._journal)
-        known = [claim.partition_time_ms for claim in claims]
-        return self._with_times(Claims(self._journal.epochs, [claim.positions for claim in claims], known))
+        bench, journal = crew.parent.bench, self._journal
+        claims = [
+            bench.attempt(partial(claim_epoch, bench.writer, self._group, number, self._worker))
+            for number in range(self._setup.partitions)
+        ]
+        epochs = [claim.epoch for claim in claims]
+        # Epochs are one sequence: where they do not follow those of this run, somebody else has worked in between, and
+        # there may be more known than this run has loaded.
+        since = max([journal.epoch_before, *journal.epochs]) + 1
+        journal.is_first = journal.is_first and epochs == list(range(since, since + len(epochs)))
+        journal.epochs = epochs
+        self._file.save(journal)
+        positions, known_ms = [claim.positions for claim in claims], [claim.partition_time_ms for claim in claims]
+        return self._with_times(Claims(epochs, positions, known_ms, journal.is_first))
 
     def _with_times(self, claims: Claims) -> Claims:
-        """The claims with the time that history brings each partition to: the clock's where that is near."""
+        """The claims with the time that history brings each partition to: what is due later, workers find."""
         loaded, moved = self._journal.loaded.newest_ms, self._journal.newest_moved_ms
-        times = []
-        for number, known_ms in enumerate(claims.times_ms):
-            newest_ms = max(known_ms, loaded.get(number, 0), moved.get(number, 0))
-            is_near = 0 <= self._began_ms - newest_ms <= to_milliseconds(self._settings.live_within)
-            times.append(self._began_ms if is_near else newest_ms)
-        return Claims(claims.epochs, claims.positions, times)
+        times = [
+            max(known_ms, loaded.get(number, 0), moved.get(number, 0))
+            for number, known_ms in enumerate(claims.times_ms)
+        ]
+        return replace(claims, times_ms=times)
 
     def _link(self, crew: Crew, claims: Claims) -> None:
         linking = Linking(crew.parent.bench, claims, lambda what: self._tell(what, 0, 0), self._keep_releases)

@@ -109,9 +109,8 @@ def read_tables(piece: Piece, rows: int) -> Iterator[pa.Table]:
 def read_rows(piece: Piece, mapping: Mapping | None, size: int) -> Iterator[list[FileRow]]:
     """The rows of a piece, so many at a time; what the mapping skips is left out. Raises `Misconfigured`."""
     mapper = RowMapper(mapping) if mapping else None
-    rows = _rows(piece, mapping)
+    rows, line = _rows(piece, mapping), piece.first_line
     while True:
-        line = piece.first_line
         try:
             given = list(islice(rows, size))
         except DAMAGE as error:
@@ -119,6 +118,7 @@ def read_rows(piece: Piece, mapping: Mapping | None, size: int) -> Iterator[list
             raise Misconfigured(f"{piece.path}: broken after line {line}: {reason}") from error
         if not given:
             return
+        line = given[-1].line
         yield [row for each in given if (row := _map(each, mapper)) is not None]
 
 
@@ -135,15 +135,22 @@ def _rows(piece: Piece, mapping: Mapping | None) -> Iterator[Row]:
 
 
 def rows_of(table: pa.Table, first_line: int) -> Iterator[Row]:
-    """The rows of a Parquet table: times as RFC 3339, maps as objects, and what is null left out."""
+    """The rows of a Parquet table: times as RFC 3339, maps as objects, bytes as text, and what is null left out."""
     for line, values in enumerate(table.to_pylist(), first_line):
-        plain = {name: _plain(value) for name, value in values.items() if value is not None}
-        yield Row(line, plain, plain)
+        try:
+            plain = {name: _plain(value) for name, value in values.items() if value is not None}
+        except UnicodeDecodeError as error:
+            fault = Rejected("invalid_utf8", f"byte {error.start} is not UTF-8: {error.reason}")
+            yield Row(line, {}, {name: repr(value) for name, value in values.items()}, fault)
+        else:
+            yield Row(line, plain, plain)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return _moment(value)
+    if isinstance(value, bytes):
+        return value.decode()
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, dict):

@@ -38,7 +38,7 @@ def _name_of(key: str) -> str:
 
 _OWNERS = f"""(
     SELECT {_name_of("identifier")} AS name, identifier, {_name_of("owner")} AS owner_name, _version AS linked
-    FROM journeys.identity_owners FINAL WHERE owner != '' AND status != 'loop' AND {{chosen}})"""
+    FROM journeys.identity_owners FINAL WHERE owner != '' AND {{chosen}})"""
 
 OF_KIND = "startsWith(identifier, %(kind)s)"
 NAMED = "identifier IN %(identifiers)s"
@@ -90,14 +90,15 @@ ORDER BY customer_id, occurred_at, source, event_id
 SETTINGS do_not_merge_across_partitions_select_final = 1, max_threads = 1"""
 """Touchpoints of all customers in a range of names, in order: 13 columns."""
 
-ONLY_TOUCHED = f"""customer_id IN (
-    SELECT customer_id FROM journeys.touchpoints PREWHERE {_RANGE} WHERE {_TOUCHED})"""
 EVERYBODY = "1"
 
 LINKED_IN = f"""SELECT DISTINCT {_name_of("identifier")} AS name FROM journeys.identity_links
 WHERE name >= %(first)s AND (%(last)s = '' OR name < %(last)s)
     AND _ingested_at >= fromUnixTimestamp64Milli(%(since_ms)s, 'UTC')"""
 """Rows (customer): of whose identity anything was said since a moment, in a range of names."""
+
+ONLY_TOUCHED = f"customer_id IN ({TOUCHED} UNION DISTINCT {LINKED_IN})"
+"""Of `HISTORY`: those of whom anything was written or said."""
 
 STATES = """SELECT customer_key, segment, next_due_ms, blob FROM journeys.customer_state FINAL
 WHERE customer_key IN (SELECT name FROM asked) ORDER BY customer_key, segment"""

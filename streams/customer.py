@@ -127,7 +127,7 @@ class Customer:
 
     def _supersede(self, identity: str, known: Touch, touch: Touch, now_ms: int) -> Verdict:
         """Of two versions of one touchpoint the earlier received one counts; equal times are decided by content."""
-        if touch.moves > known.moves:
+        if touch.moves > known.moves and touch.occurred_ms == known.occurred_ms:
             # It was away and has come back, though what is in memory does not know: its row has to be written again.
             known.moves, touch.received_ms = touch.moves, min(touch.received_ms, known.received_ms)
             self._store_anew()

@@ -23,7 +23,7 @@ from console.invocation import Invocation, kafka_options, make_console
 from deploy.services import Services, clickhouse_client_options
 from producers.mapping import load_mapping
 from producers.topics import check_topics
-from schemas.errors import Misconfigured
+from schemas.errors import Misconfigured, Transient
 from schemas.partitioning import partition_of
 from schemas.settings import Settings
 from streams.identity.sending import tell_release
@@ -88,13 +88,20 @@ def backfill(
             raise Misconfigured(
                 "these files are loaded already: --from-start does it again (what is there does not count twice)"
             )
-        result = run.run()
+        result = _go_on(run)
     if as_json:
         typer.echo(json.dumps(_as_json(result)))
     else:
         _print(make_console(), result)
     if result.loaded.rejected:
         raise typer.Exit(1)
+
+
+def _go_on(run: Backfill) -> Result:
+    try:
+        return run.run()
+    except Transient as error:
+        raise Transient(f"{error}: the same command goes on where it was") from error
 
 
 def _check_workers(kafka: dict[str, Any], settings: Settings) -> None:

@@ -20,9 +20,12 @@ from streams.identity.asking import Known
 from streams.identity.choice import add_evidence
 from streams.identity.state import IdentityState
 from streams.policy import Policy
-from streams.rows import Origin, Rows
+from streams.rows import Origin, Rows, TouchpointColumns
 from streams.rules.model import Rule
 from streams.touch import Touch, identify, rank
+
+IS_DELETED = -1
+"""Where rows of journeys and alerts say that they take something back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Stitching:
         self._standings = standings
         self._trays = [AlertTray() for _ in standings]
         self._rows = Rows()
+        self._taken_back = TouchpointColumns()
         self.journeys = 0
         self.alerts = 0
 
@@ -81,8 +85,9 @@ class Stitching:
         for tray, standing in zip(self._trays, self._standings, strict=True):
             tray.gather(self._rules, detected_ms, standing.origin, self._rows)
         rows, self._rows = self._rows, Rows()
-        self.journeys += len(rows.journeys)
-        self.alerts += len(rows.alerts)
+        rows.touchpoints.take(self._taken_back)
+        self.journeys += sum(not row[IS_DELETED] for row in rows.journeys)
+        self.alerts += sum(not row[IS_DELETED] for row in rows.alerts)
         return rows
 
     def _make(self, key: str, found: Found, touches: Sequence[Touch]) -> Customer:
@@ -105,7 +110,7 @@ class Stitching:
         for touch in sorted(touches, key=rank):
             identity = identify(first, touch)
             if identity in first:
-                self._rows.touchpoints.retract(customer.name, touch, origin.partition)
+                self._taken_back.retract(customer.name, touch, origin.partition)
             else:
                 first[identity] = touch
         kept = {id(touch) for touch in first.values()}

@@ -26,6 +26,8 @@ def test_a_run_that_was_cut_off_goes_on_unless_a_file_has_changed(tmp_path: Path
     kept.save(written)
     assert kept.load([Identity.of(file)], from_start=False) == written
     assert kept.load([Identity.of(file)], from_start=True) is None
+    kept.save(written.model_copy(update={"releases": [("customer_id:C-1", "anonymous_id:a", 7)]}))
+    assert kept.left_releases() == [("customer_id:C-1", "anonymous_id:a", 7)]
     file.write_text("{}\n{}\n")
     with pytest.raises(Misconfigured, match="has changed since its backfill began: run with --from-start"):
         kept.load([Identity.of(file)], from_start=False)

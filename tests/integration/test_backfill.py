@@ -116,7 +116,7 @@ def test_a_running_worker_is_in_the_way_and_so_is_one_that_starts(
     assert platform.query("SELECT count() FROM analytics.touchpoints") == [(0,)]
     setup = Setup(
         {**clickhouse_client_options(platform.stack.clickhouse_url, Settings())}, Settings(), platform.partitions,
-        "backfill-test", 0, 0, True, tmp_path,
+        "backfill-test", 0, 0, tmp_path,
     )  # fmt: skip
     bench = Bench(setup)
     epochs = [claim_epoch(platform.writer, GROUP, number, "backfill").epoch for number in range(platform.partitions)]
@@ -126,6 +126,51 @@ def test_a_running_worker_is_in_the_way_and_so_is_one_that_starts(
     with pytest.raises(Fenced, match="a worker has started meanwhile"):
         bench.check_claims(claims)
     bench.writer.close()
+
+
+def row(event_id: str, day: int, **identifiers: str) -> dict[str, object]:
+    return {
+        "event_id": event_id, "source": "web", "type": "page_viewed", "occurred_at": f"2026-03-{day:02}T10:00:00Z",
+        "identifiers": identifiers, "properties": {"url": "/"},
+    }  # fmt: skip
+
+
+def test_what_is_linked_keeps_its_history_and_what_came_twice_is_there_once(
+    start_platform: StartPlatform, tmp_path: Path
+) -> None:
+    platform = start_platform(**SETTINGS)
+    shared = [row(f"shared-{number}", 1, customer_id=f"C-{number}", device_id="tablet") for number in range(7)]
+    alone = [row(f"alone-{number}", 2, device_id="tablet") for number in range(3)]
+    twice = [row("twice", 3, customer_id="C-0"), row("twice", 4, customer_id="C-0")]
+    first = write_parquet(tmp_path / "first.parquet", [*shared, *alone, *twice])
+    assert backfill(platform, str(first), "--processes", "1").returncode == 0
+    asked = "SELECT customer_id, touchpoints FROM analytics.journeys WHERE customer_id IN ('C-0', 'device_id:tablet')"
+    before = [("C-0", 2), ("device_id:tablet", 3)]
+    assert sorted(platform.query(asked)) == before
+    assert platform.query("SELECT count() FROM analytics.touchpoints WHERE event_id = 'twice'") == [(1,)]
+    # Nothing of the tablet's moves: it is only said once more that it was seen with somebody.
+    second = write_parquet(tmp_path / "second.parquet", [row("more", 5, customer_id="C-9", device_id="tablet")])
+    told = backfill(platform, str(second), "--processes", "1", "--json")
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["journeys"] == 2, "C-9 is new, and the tablet was looked at"
+    assert sorted(platform.query(asked)) == before
+
+
+def test_a_worker_that_ran_while_a_backfill_was_stopped_is_noticed(
+    start_platform: StartPlatform, tmp_path: Path
+) -> None:
+    platform = start_platform(**SETTINGS)
+    file = write_parquet(tmp_path / "life.parquet", [row(f"old-{n}", 1 + n, customer_id="C-1") for n in range(4)])
+    command = [sys.executable, "-m", "tests.integration.backfill_process", str(platform.directory), "4", str(file)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(platform), stdin=subprocess.DEVNULL)
+    try:
+        wait_until(partial(is_noted, platform, '"0/'), "something loaded", every=0.01)
+    finally:
+        process.kill()
+        process.wait()
+    stream(platform, [row("live", 6, customer_id="C-1")])
+    subprocess.run(command, cwd=ROOT, env=environment(platform), stdin=subprocess.DEVNULL, check=True, timeout=60)
+    assert platform.query("SELECT customer_id, touchpoints FROM analytics.journeys") == [("C-1", 5)]
 
 
 def test_what_is_no_touchpoint_is_kept_with_its_reason(start_platform: StartPlatform, tmp_path: Path) -> None:

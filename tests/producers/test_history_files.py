@@ -53,14 +53,18 @@ def test_cells_become_what_the_contract_reads(tmp_path: Path) -> None:
             "identifiers": pa.array([[("email", "a@example.org"), ("phone", None)]], pa.map_(pa.string(), pa.string())),
             "properties": pa.array([{"sku": "S", "none": None, "tags": ["a"]}]),
             "nothing": pa.array([None], pa.string()),
+            "type": pa.array([b"x"], pa.binary()),
         }
     )
     pq.write_table(table, path)
     [row] = rows_in(path)
     assert row.touchpoint == {
         "occurred_at": "2026-01-02T03:04:05.678901Z", "naive": "2026-01-02T00:00:00", "day": "2026-01-02",
-        "identifiers": {"email": "a@example.org"}, "properties": {"sku": "S", "tags": ["a"]},
+        "identifiers": {"email": "a@example.org"}, "properties": {"sku": "S", "tags": ["a"]}, "type": "x",
     }  # fmt: skip
+    pq.write_table(pa.table({"customer_id": pa.array([b"\xff"], pa.binary())}), path)
+    [row] = rows_in(path)
+    assert row.fault is not None and row.fault.reason == "invalid_utf8"
 
 
 def test_columns_called_by_their_place_go_there() -> None:

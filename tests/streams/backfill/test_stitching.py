@@ -6,6 +6,7 @@ from schemas.partitioning import partition_of
 from streams.backfill.rows import note_newest
 from streams.backfill.stitching import Found, Standing, Stitching
 from streams.episodes import NO_CONTEXT
+from streams.flushing import blocks
 from streams.identity.asking import Known
 from streams.policy import Policy
 from streams.rows import Origin
@@ -41,9 +42,8 @@ def test_of_two_versions_of_a_touchpoint_the_first_received_counts_and_the_other
     run.stitch("C-1", [visit("a", 1, received_ms=9), visit("a", 1.2, received_ms=5), visit("b", 1.3)])
     rows = run.take(0)
     assert [(row[2], row[6]) for row in rows.journeys] == [(int(1.2 * DAY_MS), 2)]
-    rows.touchpoints.take(type(rows.touchpoints)())
-    rows.touchpoints._fold()
-    assert [(row[1], row[3], row[-1]) for row in zip(*rows.touchpoints.columns, strict=True)] == [(DAY_MS, "a", 1)]
+    written = {table.name: columns for table, columns in blocks(rows)}["journeys.touchpoints"]
+    assert [(row[1], row[3], row[-1]) for row in zip(*written, strict=True)] == [(DAY_MS, "a", 1)]
 
 
 def test_rows_of_before_that_no_longer_hold_are_taken_back() -> None:
@@ -58,6 +58,7 @@ def test_rows_of_before_that_no_longer_hold_are_taken_back() -> None:
     assert [(row[1], row[-1]) for row in rows.journeys] == [(gone, 1)]
     assert [(row[1], row[-1]) for row in rows.alerts] == [(gone, 1)]
     assert not rows.states
+    assert (run.journeys, run.alerts) == (0, 0), "what is taken back is no result"
 
 
 def test_each_partition_comes_to_its_newest_touchpoint() -> None:
