@@ -16,8 +16,8 @@ from sinks.writer import Writer
 from streams.assignment import take_over
 from streams.configuration import Configuration
 from streams.decoding import Decoder
-from streams.flushing import blocks
 from streams.partition import Partition
+from streams.row_blocks import blocks
 from streams.rows import Rows
 from streams.rule_watch import RuleWatch
 from streams.rules.loading import directories

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from producers.mapping import Mapping as RowMapping
-from schemas.errors import Fenced, Transient
+from schemas.errors import Fenced
 from schemas.settings import Settings
 from sinks import state_queries
 from sinks.state_store import current_epoch, version_of
@@ -131,8 +131,3 @@ class Bench:
             raise Fenced(
                 "a worker has started meanwhile and owns the partitions now: stop it, and run the same command again"
             )
-
-
-def as_transient(error: Exception) -> Transient:
-    """An error that ended a process, in one line."""
-    return Transient(f"a process of the backfill ended: {error}")

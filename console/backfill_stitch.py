@@ -24,9 +24,9 @@ from streams.backtest_history import read_facts
 from streams.backtest_needs import Needs
 from streams.backtest_run import read_span
 from streams.episodes import NO_CONTEXT, Context
-from streams.flushing import blocks
 from streams.gathering import Cold
 from streams.history_reader import HistoryReader
+from streams.row_blocks import blocks
 from streams.rows import Rows
 from streams.touch import Touch
 

@@ -21,6 +21,7 @@ from sinks.state_store import current_epoch, record_flush
 from sinks.tables import Table
 from sinks.writer import Writer, retry
 from streams.metrics import Metrics
+from streams.row_blocks import blocks
 from streams.rows import Rows
 
 LIVE_WITHIN_MS = 60_000
@@ -124,23 +125,3 @@ def _check_epochs(writer: Writer, flush: Flush, group: str) -> None:
     for partition, epoch in current_epoch(writer, group, list(mine)).items():
         if epoch > mine[partition]:
             raise Fenced(f"partition {partition} was claimed by another worker (epoch {epoch} over {mine[partition]})")
-
-
-def blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
-    """Tables in writing order: what people read first, customer states last."""
-    return [
-        (tables.TOUCHPOINTS, rows.touchpoints.columns),
-        (tables.JOURNEYS, _transposed(rows.journeys)),
-        (tables.PROMISES, _transposed(rows.promises)),
-        (tables.ALERTS, _transposed(rows.alerts)),
-        (tables.DEAD_LETTERS, _transposed(rows.dead_letters)),
-        (tables.FACTS, _transposed(rows.facts)),
-        (tables.IDENTITY_LINKS, _transposed(rows.identity_links)),
-        (tables.IDENTITY_OWNERS, _transposed(rows.identity_owners)),
-        (tables.JOURNEY_REDIRECTS, _transposed(rows.redirects)),
-        (tables.CUSTOMER_STATE, _transposed(rows.states)),
-    ]
-
-
-def _transposed(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True))

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from console.backfilling import Backfill, Result, Tell, Wanted
 from console.forgetting_topics import Record, send
 from console.forgetting_workers import look_for_worker
 from console.invocation import Invocation, kafka_options, make_console
@@ -28,6 +27,9 @@ from schemas.partitioning import partition_of
 from schemas.settings import Settings
 from streams.identity.sending import tell_release
 from streams.records import Release
+
+if TYPE_CHECKING:
+    from console.backfilling import Backfill, Result, Tell
 
 MOST_PROCESSES = 64
 STATEMENT_SECONDS = 3_600
@@ -72,6 +74,9 @@ def backfill(
     Kafka. Stopped at any moment, the same command goes on where it was. Rows that are no touchpoints are kept with
     their reason, and the exit code is 1.
     """
+    # Reading Parquet is needed for nothing else, and takes its time to load.
+    from console.backfilling import Backfill, Wanted
+
     settings = Invocation.of(context).settings()
     services = Services.resolve(settings)
     kafka = kafka_options(services, settings)

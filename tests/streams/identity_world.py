@@ -21,12 +21,12 @@ from sinks.state_store import record_flush
 from sinks.tables import Table
 from streams.assignment import take_over
 from streams.decoding import Decoder, Door
-from streams.flushing import blocks
 from streams.history_reader import HistoryReader
 from streams.identity.choice import Limits
 from streams.outcome import Outcome
 from streams.partition import Partition
 from streams.policy import Policy
+from streams.row_blocks import blocks
 from streams.rows import Rows
 
 GROUP = "journeys"

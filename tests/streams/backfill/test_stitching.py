@@ -6,9 +6,9 @@ from schemas.partitioning import partition_of
 from streams.backfill.rows import note_newest
 from streams.backfill.stitching import Found, Standing, Stitching
 from streams.episodes import NO_CONTEXT
-from streams.flushing import blocks
 from streams.identity.asking import Known
 from streams.policy import Policy
+from streams.row_blocks import blocks
 from streams.rows import Origin
 from streams.stitching import StitchingRules
 from streams.touch import Touch
