@@ -34,21 +34,22 @@ class Member:
 
     def __init__(self, setup: Setup, observe: Observe) -> None:
         self.bench = Bench(setup)
-        self._observe = observe
-        self._stitchers: dict[str, RangeStitcher] = {}
+        self.observe = observe
+        self._stitcher: RangeStitcher | None = None
 
     def load(self, task: tuple[Piece, Path]) -> PieceDone:
         """Load a piece; its rejected rows go to the file."""
         with _undisturbed():
-            return load_piece(self.bench, *task, self._observe)
+            return load_piece(self.bench, *task, self.observe)
 
     def stitch(self, task: tuple[Range, int, Claims]) -> StitchedRange:
         """Stitch a range as the flush of this number."""
         names, flush, claims = task
-        stitcher = self._stitchers.setdefault(repr(claims.epochs), RangeStitcher(self.bench, claims))
+        # A crew works for one run, and that under one claim.
+        stitcher = self._stitcher = self._stitcher or RangeStitcher(self.bench, claims)
         with _undisturbed():
             done = stitcher.stitch(names, flush)
-        self._observe(done.touchpoints)
+        self.observe(done.touchpoints)
         return done
 
 
@@ -66,9 +67,7 @@ class Crew:
     """A context manager: on the way out no process is left."""
 
     def __init__(self, setup: Setup, processes: int) -> None:
-        self._processes = processes
         self.parent = Member(setup, lambda _: None)
-        self._setup = setup
         context = get_context("spawn")
         self._counts: SimpleQueue[int] = context.SimpleQueue()
         self._pool: ProcessPoolExecutor | None = None
@@ -107,7 +106,7 @@ class Crew:
         observe: Observe,
     ) -> Iterator[tuple[Task, Result]]:
         if self._pool is None:
-            self.parent._observe = observe
+            self.parent.observe = observe
             for task in tasks:
                 yield task, own(self.parent, task)
             return

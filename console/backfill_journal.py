@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from producers.mapping import Mapping
-from producers.replay_progress import Identity
+from producers.mapping import Mapping, digest_of
+from producers.replay_progress import Identity, save_progress
 from schemas.errors import Misconfigured
 
 Range = tuple[str, str]
@@ -25,14 +24,13 @@ class PieceDone(BaseModel):
     accepted: int = 0
     facts: int = 0
     forgotten: int = 0
-    links: int = 0
     reasons: dict[str, int] = Field(default_factory=dict)
     first: dict[str, str] = Field(default_factory=dict)
     newest_ms: dict[int, int] = Field(default_factory=dict)
 
     def add(self, other: PieceDone) -> None:
         """Count another piece in."""
-        for name in ("rows", "accepted", "facts", "forgotten", "links"):
+        for name in ("rows", "accepted", "facts", "forgotten"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for reason, count in other.reasons.items():
             self.reasons[reason] = self.reasons.get(reason, 0) + count
@@ -71,7 +69,6 @@ class Journal(BaseModel):
 
     paths: list[str]
     files: list[Identity]
-    mapping_sha256: str
     started_ms: int
     since_ms: int
     is_first: bool
@@ -103,13 +100,8 @@ class Journal(BaseModel):
 
 def run_name(paths: Sequence[Path], mapping: Mapping | None) -> str:
     """What names a run: the same files and mapping give the same name."""
-    stated = [*(str(path.resolve()) for path in paths), digest(mapping)]
+    stated = [*(str(path.resolve()) for path in paths), digest_of(mapping)]
     return hashlib.sha256("\0".join(stated).encode()).hexdigest()[:10]
-
-
-def digest(mapping: Mapping | None) -> str:
-    """What tells one mapping from another."""
-    return hashlib.sha256((mapping.model_dump_json() if mapping else "").encode()).hexdigest()
 
 
 def find_unfinished(directory: Path) -> list[Journal]:
@@ -165,16 +157,11 @@ class JournalFile:
 
     def save(self, journal: Journal) -> None:
         """Replace the journal, durably. Raises `Misconfigured`."""
-        beside = self._path.with_name("journal.json.new")
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(journal.model_dump_json())
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
         except OSError as error:
-            raise Misconfigured(f"{self._path}: cannot be written: {error.strerror}") from error
+            raise Misconfigured(f"{self.directory}: cannot be made: {error.strerror}") from error
+        save_progress(self._path, journal)
 
     def join_rejected(self, pieces: Sequence[str]) -> Path | None:
         """Put the rejected rows of all pieces into one file, if there are any."""

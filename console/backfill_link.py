@@ -11,12 +11,11 @@ from console.backfill_setup import Bench, Claims
 from schemas.identifiers import customer_key, customer_name
 from schemas.partitioning import partition_of
 from sinks import backfill_queries as queries
-from sinks import tables
 from sinks.state_store import version_of
 from streams.backfill.links import WEAK_KINDS, Change, Merges, decide_anew, mark_circle, order_merges
 from streams.history_reader import HistoryReader
 from streams.identity.shelf import Decided
-from streams.rows import owner_row
+from streams.rows import Rows, owner_row
 
 LINK_FLUSH = 1
 """The flush under which decisions are written; those of ranges come after."""
@@ -89,11 +88,8 @@ class Linking:
         return version_of(self._claims.epochs[number], LINK_FLUSH)
 
     def _write(self, decided: Sequence[Decided]) -> None:
-        if decided:
-            self._bench.check_claims(self._claims)
-            now_ms = time.time_ns() // 1_000_000
-            rows = [owner_row(each, now_ms) for each in decided]
-            self._bench.insert(tables.IDENTITY_OWNERS, list(zip(*rows, strict=True)))
+        now_ms = time.time_ns() // 1_000_000
+        self._bench.write(Rows(identity_owners=[owner_row(each, now_ms) for each in decided]), self._claims)
 
     def _settle_circles(self) -> Merges:
         rows = self._bench.attempt(lambda: self._writer.query(queries.MERGES))

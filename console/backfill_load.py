@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +15,13 @@ from console.backfill_setup import Bench
 from producers.history_columns import read_columns
 from producers.history_files import FileRow, Piece, gather_fields, is_parquet, read_rows, read_tables, rows_of
 from producers.mapped_rows import Rejected
+from producers.replay_progress import append_rejected
 from schemas.errors import Misconfigured, Undecodable
 from schemas.fact import check_fact, is_fact
-from sinks import tables
 from streams.backfill.columns import Accepted
 from streams.backfill.rows import Batch, FileRecord, links_in, note_newest
 from streams.fact_rows import fact_row
-from streams.rows import link_row
+from streams.rows import Rows, link_row
 
 TABLE_ROWS = 50_000
 INSERT_ROWS = 250_000
@@ -47,6 +46,7 @@ class _Loading:
     batch: Batch = field(default_factory=Batch)
     facts: list[tuple[Any, ...]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
+    rejected_bytes: int = 0
 
     def load(self) -> PieceDone:
         self.rejected_file.unlink(missing_ok=True)
@@ -141,28 +141,16 @@ class _Loading:
 
     def _write(self) -> None:
         batch, self.batch = self.batch, Batch()
-        self.bench.insert(tables.TOUCHPOINTS, batch.touchpoints.columns)
+        facts, self.facts = self.facts, []
         links = list(map(link_row, links_in(batch)))
-        self.bench.insert(tables.IDENTITY_LINKS, list(zip(*links, strict=True)))
-        self.bench.insert(tables.FACTS, list(zip(*self.facts, strict=True)))
-        self._keep_rejected()
+        self.bench.write(Rows(touchpoints=batch.touchpoints, identity_links=links, facts=facts))
+        by_line = sorted(self.rejected, key=lambda row: int(row["line"]))
+        self.rejected_bytes = append_rejected(self.rejected_file, self.rejected_bytes, by_line)
+        self.rejected = []
         counted = PieceDone(
-            accepted=len(batch.touchpoints), facts=len(self.facts), forgotten=batch.forgotten, links=len(links),
-            newest_ms=batch.newest_ms,
-        )  # fmt: skip
+            accepted=len(batch.touchpoints), facts=len(facts), forgotten=batch.forgotten, newest_ms=batch.newest_ms
+        )
         self.done.add(counted)
-        self.facts = []
-
-    def _keep_rejected(self) -> None:
-        if self.rejected:
-            by_line = sorted(self.rejected, key=lambda row: int(row["line"]))
-            try:
-                with self.rejected_file.open("a", encoding="ascii") as file:
-                    file.writelines(json.dumps(row, default=str) + "\n" for row in by_line)
-            except OSError as error:
-                reason = f"{self.rejected_file}: rejected rows cannot be written: {error.strerror}"
-                raise Misconfigured(reason) from error
-            self.rejected = []
 
 
 _json = msgspec.json.Encoder().encode

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from producers.mapping import Mapping as RowMapping
@@ -14,7 +13,6 @@ from schemas.errors import Fenced
 from schemas.settings import Settings
 from sinks import state_queries
 from sinks.state_store import current_epoch, version_of
-from sinks.tables import Table
 from sinks.writer import ClickHouseWriter, retry
 from streams.backfill.columns import ColumnJudge
 from streams.backfill.rows import Doorman, Names
@@ -22,12 +20,11 @@ from streams.backfill.stitching import Standing
 from streams.configuration import Configuration
 from streams.decoding import Decoder
 from streams.forgotten import BlockList
-from streams.property_decoders import PropertyDecoders
-from streams.rows import Origin
+from streams.row_blocks import blocks
+from streams.rows import Origin, Rows
 from streams.rule_watch import RuleWatch
 from streams.rules.loading import directories
 from streams.score_file import load_weights
-from streams.touch_rows import TouchReader
 
 PATIENCE_SECONDS = 120.0
 """So long ClickHouse may be away before a backfill gives up; the same command then goes on."""
@@ -44,7 +41,6 @@ class Setup:
     topic: str
     started_ms: int
     since_ms: int
-    directory: Path
     mapping: RowMapping | None = None
 
 
@@ -101,20 +97,16 @@ class Bench:
         """What judges columns."""
         return ColumnJudge(self.configuration.door, self.names)
 
-    @cached_property
-    def entries(self) -> PropertyDecoders:
-        """What rules and promises need of properties."""
-        return PropertyDecoders(self.configuration.policy.plan.keeps)
+    def write(self, rows: Rows, claims: Claims | None = None) -> None:
+        """Write rows, trying again while ClickHouse is away; under a claim only as long as it holds.
 
-    @cached_property
-    def touches(self) -> TouchReader:
-        """What reads rows of which the fast way is not sure."""
-        return TouchReader(self.configuration.policy.plan.keeps)
-
-    def insert(self, table: Table, columns: Sequence[Sequence[Any]]) -> None:
-        """Write columns, trying again while ClickHouse is away. Raises Transient and Terminal."""
-        if columns and len(columns[0]):
-            self.attempt(lambda: self.writer.insert(table, columns))
+        Raises Fenced, Transient and Terminal.
+        """
+        for table, columns in blocks(rows):
+            if columns and len(columns[0]):
+                if claims is not None:
+                    self.check_claims(claims)
+                self.attempt(partial(self.writer.insert, table, columns))
 
     def attempt(self, operation: Callable[[], Result]) -> Result:
         """Do what may be done twice, again while ClickHouse is away."""

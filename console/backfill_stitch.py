@@ -9,8 +9,6 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-import msgspec
-
 from console.backfill_journal import Range, StitchedRange
 from console.backfill_setup import Bench, Claims
 from schemas.catalogue import UNSTITCHED
@@ -26,9 +24,8 @@ from streams.backtest_run import read_span
 from streams.episodes import NO_CONTEXT, Context
 from streams.gathering import Cold
 from streams.history_reader import HistoryReader
-from streams.row_blocks import blocks
-from streams.rows import Rows
 from streams.touch import Touch
+from streams.touch_rows import TouchReader
 
 
 class RangeStitcher:
@@ -37,7 +34,9 @@ class RangeStitcher:
     def __init__(self, bench: Bench, claims: Claims) -> None:
         self._bench = bench
         self._claims = claims
-        self._reader = HistoryReader(bench.writer, bench.configuration.policy.plan.keeps)
+        keeps = bench.configuration.policy.plan.keeps
+        self._reader = HistoryReader(bench.writer, keeps)
+        self._touches = TouchReader(keeps)
 
     @cached_property
     def _context(self) -> Context:
@@ -62,15 +61,9 @@ class RangeStitcher:
             stitching.stitch(name, given, found.get(name, NOTHING))
             done.touchpoints += len(given)
             done.customers += bool(given)
-        self._write(stitching.take(time.time_ns() // 1_000_000))
+        self._bench.write(stitching.take(time.time_ns() // 1_000_000), self._claims)
         done.journeys, done.alerts = stitching.journeys, stitching.alerts
         return done
-
-    def _write(self, rows: Rows) -> None:
-        for table, columns in blocks(rows):
-            if columns and len(columns[0]):
-                self._bench.check_claims(self._claims)
-                self._bench.insert(table, columns)
 
     def _asked(self, names: Range) -> dict[str, Any]:
         return {"first": names[0], "last": names[1], "since_ms": self._bench.setup.since_ms}
@@ -80,7 +73,7 @@ class RangeStitcher:
         plan = self._bench.configuration.policy.plan
         asked = {**self._asked(names), "signals": tuple(sorted(plan.keeps)), "unstitched": tuple(UNSTITCHED)}
         columns = self._bench.writer.query(queries.HISTORY.format(touched=touched), asked, columnar=True)
-        return dict(group_touches(columns, self._bench)) if columns else {}
+        return dict(group_touches(columns, self._touches)) if columns else {}
 
     def _find(self, names: Range, touches: Mapping[str, object]) -> dict[str, Found]:
         """What was known before of those whom the backfill touches."""
@@ -120,36 +113,12 @@ class RangeStitcher:
         return found
 
 
-def group_touches(columns: Sequence[Sequence[Any]], bench: Bench) -> Iterator[tuple[str, list[Touch]]]:
+def group_touches(columns: Sequence[Sequence[Any]], reader: TouchReader) -> Iterator[tuple[str, list[Touch]]]:
     """Each customer of columns of `backfill_queries.HISTORY`, with all touches in order."""
     names = columns[0]
-    touches = _make_touches(columns, bench)
+    touches = reader.read_columns(columns)
     start = 0
     for place in range(1, len(names) + 1):
         if place == len(names) or names[place] != names[start]:
             yield names[start], touches[start:place]
             start = place
-
-
-def _make_touches(columns: Sequence[Sequence[Any]], bench: Bench) -> list[Touch]:
-    types, properties, moves = columns[4], columns[11], columns[12]
-    optional = [[text or None for text in column] for column in columns[6:11]]
-    touches = list(map(Touch, *columns[1:6], *optional))
-    for place, text in enumerate(properties):
-        if text:
-            touches[place].details = _read_details(bench, types[place], text, columns, place)
-    if any(moves):
-        for touch, count in zip(touches, moves, strict=True):
-            touch.moves = count
-    return touches
-
-
-def _read_details(
-    bench: Bench, name: str, text: str, columns: Sequence[Sequence[Any]], place: int
-) -> dict[str, Any] | None:
-    entry = bench.entries.get(name)
-    try:
-        return None if entry is None else entry.decode(msgspec.Raw(text.encode()))
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        row = [column[place].encode() if isinstance(column[place], str) else column[place] for column in columns]
-        return bench.touches.read(tuple(row[:12])).details

@@ -11,13 +11,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from console.backfill_crew import Crew
-from console.backfill_journal import Journal, JournalFile, PieceDone, Range, StitchedRange, digest, run_name
+from console.backfill_journal import Journal, JournalFile, PieceDone, Range, StitchedRange, run_name
 from console.backfill_link import LINK_FLUSH, Linking
 from console.backfill_setup import Bench, Claims, Setup
 from producers.history_files import cut
@@ -80,14 +81,14 @@ class Backfill:
         self.resumed = found is not None
         self._began_ms = found.started_ms if found else time.time_ns() // 1_000_000
         self._journal = found or Journal(
-            paths=[str(path) for path in wanted.paths], files=identities, mapping_sha256=digest(wanted.mapping),
-            started_ms=self._began_ms, since_ms=0, is_first=False,
+            paths=[str(path) for path in wanted.paths], files=identities, started_ms=self._began_ms, since_ms=0,
+            is_first=False,
         )  # fmt: skip
         if found is None:
             self._journal.releases = self._file.left_releases()
         self._setup = Setup(
             options, settings, partitions, f"backfill-{name}", self._began_ms, self._journal.since_ms,
-            self._file.directory, wanted.mapping,
+            wanted.mapping,
         )  # fmt: skip
         self._group = settings.consumer_group
         self._worker = f"backfill {socket.gethostname()}/{os.getpid()}"
@@ -119,8 +120,8 @@ class Backfill:
 
     def _prepare(self) -> None:
         """Find out what is known, before anything is written."""
-        with Crew(self._setup, 1) as alone:
-            bench, journal = alone.parent.bench, self._journal
+        bench, journal = Bench(self._setup), self._journal
+        with closing(bench.writer):
             if not self.resumed:
                 journal.epoch_before = bench.attempt(lambda: self._highest_epoch(bench))
                 ((is_empty,),) = bench.attempt(lambda: bench.writer.query(queries.IS_EMPTY))
@@ -200,14 +201,13 @@ class Backfill:
         observe = _Counter(self._tell, "stitching", self._journal.result.touchpoints, total)
         tasks = [(ranges[place], LINK_FLUSH + 1 + number, claims) for number, place in enumerate(left)]
         self._record(crew, claims, LINK_FLUSH)
-        finished: dict[int, tuple[int, StitchedRange]] = {}
+        finished: dict[int, StitchedRange] = {}
         complete = LINK_FLUSH
-        for (names, flush, _), found in crew.stitch(tasks, observe):
-            finished[flush] = ranges.index(names), found
+        for (_, flush, _), found in crew.stitch(tasks, observe):
+            finished[flush] = found
             while complete + 1 in finished:
                 complete += 1
-                place, done = finished.pop(complete)
-                self._journal.stitched[place] = done
+                self._journal.stitched[left[complete - LINK_FLUSH - 1]] = finished.pop(complete)
             # In this order: a worker that takes over takes back what lies behind the flush that was recorded last.
             self._record(crew, claims, complete)
             self._file.save(self._journal)

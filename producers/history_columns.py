@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import NO_PROPERTIES, NOT_SAID_MS, TouchpointColumns
+from schemas.columns import NO_PROPERTIES, NOT_SAID_MS, ColumnBatch
 from schemas.identifiers import KINDS
 from schemas.touchpoint import SCHEMA_VERSION
 
@@ -16,7 +16,7 @@ REQUIRED = ("event_id", "source", "type", "occurred_at")
 TEXTS = ("order_id", "case_id", "store_id", "agent_id", "channel")
 
 
-def read_columns(table: pa.Table) -> TouchpointColumns | None:
+def read_columns(table: pa.Table) -> ColumnBatch | None:
     """A table's touchpoints; None where its columns are of another form, and rows have to be read one by one.
 
     Texts, times with a zone, `properties` as JSON text, and identifiers either as a map or as columns called by kind.
@@ -58,13 +58,13 @@ class _Reading:
         self._names = frozenset(table.column_names)
         self._doubtful: set[int] = set()
 
-    def read(self, kinds: Sequence[str]) -> TouchpointColumns:
+    def read(self, kinds: Sequence[str]) -> ColumnBatch:
         """`kinds`: the columns that hold identifiers; none where a map does."""
         if "sent_at" in self._names:
             self._doubt(pc.is_valid(self._table.column("sent_at")))
         if "schema_version" in self._names:
             self._doubt(pc.not_equal(self._table.column("schema_version"), SCHEMA_VERSION))
-        return TouchpointColumns(
+        return ColumnBatch(
             event_ids=self._required("event_id"),
             sources=self._required("source"),
             types=self._required("type"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping as Row
 from pathlib import Path
 from string import Formatter
@@ -136,6 +137,11 @@ def template_parts(template: str) -> list[tuple[str, str | None]]:
     if any(name == "" or form or conversion for _, name, form, conversion in parts):
         raise ValueError("name a column inside each pair of braces and nothing else: {user_id}")
     return [(text, name) for text, name, _, _ in parts]
+
+
+def digest_of(mapping: Mapping | None) -> str:
+    """What tells one mapping, or none, from another."""
+    return hashlib.sha256((mapping.model_dump_json() if mapping else "").encode()).hexdigest()
 
 
 def load_mapping(path: Path) -> Mapping:

@@ -13,7 +13,7 @@ from producers import replay_progress as kept
 from producers.client import Client, not_delivered
 from producers.emitters import Headers
 from producers.mapped_rows import Rejected, RowMapper, Skipped
-from producers.mapping import Mapping
+from producers.mapping import Mapping, digest_of
 from producers.rows import DAMAGE, STDIN, Row, format_of, open_input, read_csv, read_ndjson
 from schemas.errors import Misconfigured, Undecodable
 from schemas.moments import check_moment, to_epoch_ms
@@ -244,9 +244,7 @@ class _Run:
         if self._path == STDIN:
             nothing = kept.Identity(size_bytes=0, modified_ns=0, head_sha256="")
             return kept.Progress(file=nothing, mapping_sha256="", rejected_bytes=_size(self._rejected_file))
-        stated = self._mapping.model_dump_json() if self._mapping else ""
-        digest = hashlib.sha256(stated.encode()).hexdigest()
-        fresh = kept.Progress(file=kept.Identity.of(self._path), mapping_sha256=digest)
+        fresh = kept.Progress(file=kept.Identity.of(self._path), mapping_sha256=digest_of(self._mapping))
         return kept.load_progress(self._progress_file, fresh, self._path, self._options.from_start)
 
     def _position(self, file: BinaryIO) -> Position:

@@ -71,7 +71,7 @@ def load_progress(path: Path, fresh: Progress, name: Path, from_start: bool) -> 
     return found
 
 
-def save_progress(path: Path, progress: Progress) -> None:
+def save_progress(path: Path, progress: BaseModel) -> None:
     """Replace the progress file as a whole, durably. Raises `Misconfigured` when it cannot be written."""
     beside = path.with_name(path.name + ".new")
     try:

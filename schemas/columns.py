@@ -10,7 +10,7 @@ NOT_SAID_MS = -1
 
 
 @dataclass(frozen=True, slots=True)
-class TouchpointColumns:
+class ColumnBatch:
     """Parallel columns. Times are epoch milliseconds; `""` is a text that is not there, of properties it is `{}`, and
     `NOT_SAID_MS` in `received_ms` is a time that is not there.
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
 import phonenumbers
 
 KINDS = ("customer_id", "loyalty_id", "phone", "email", "device_id", "anonymous_id")
@@ -69,6 +70,12 @@ def customer_name(key: str) -> str:
 def customer_key(name: str) -> str:
     """The record key of a customer as tables show it; the inverse of `customer_name`."""
     return name if name.partition(":")[0] in KINDS else f"customer_id:{name}"
+
+
+def own_identifiers_json(key: str) -> str:
+    """The identifiers of who has none but a record key, as JSON; empty where the name in the tables says it all."""
+    kind, _, value = key.partition(":")
+    return "" if customer_name(key) == value else msgspec.json.encode({kind: value}).decode()
 
 
 def normalise_email(value: str) -> str:

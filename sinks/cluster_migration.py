@@ -7,8 +7,8 @@ since each keeps its own account of what it has run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from clickhouse_driver import Client
 from schemas.errors import JourneysError, Misconfigured
 from sinks import migrate as single
 from sinks.cluster import cluster_form
-from sinks.connection import classify, connect
+from sinks.connection import opened
 from sinks.migrate import MIGRATIONS, Migration
 from sinks.schema_check import check_schema
 
@@ -166,17 +166,9 @@ def _read_macros(options: Mapping[str, Any]) -> dict[str, str]:
         return dict(client.execute(MACROS_SQL))
 
 
-@contextmanager
-def _client(options: Mapping[str, Any]) -> Iterator[Client]:
-    client = connect({**options, "database": "default"})
-    try:
-        yield client
-    except JourneysError:
-        raise
-    except Exception as error:
-        raise classify(error) from error
-    finally:
-        client.disconnect()
+def _client(options: Mapping[str, Any]) -> AbstractContextManager[Client]:
+    # The database that the options name may be the one that is still to be made.
+    return opened({**options, "database": "default"})
 
 
 def _at(server: Server, work: Callable[[Mapping[str, Any]], Result]) -> Result:

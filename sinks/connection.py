@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from clickhouse_driver import Client
 from clickhouse_driver import errors as driver
 
-from schemas.errors import Terminal, Transient
+from schemas.errors import JourneysError, Terminal, Transient
 
 PASSES_BY_ITSELF = frozenset(
     {
@@ -78,6 +79,20 @@ DEFAULTS: Mapping[str, Any] = {
 def connect(options: Mapping[str, Any]) -> Client:
     """A client with the driver's own keyword `options` over `DEFAULTS`; it connects on its first query."""
     return Client(**{**DEFAULTS, **options})
+
+
+@contextmanager
+def opened(options: Mapping[str, Any]) -> Iterator[Client]:
+    """A client for some questions, closed on the way out. What the driver raises comes as Transient or Terminal."""
+    client = connect(options)
+    try:
+        yield client
+    except JourneysError:
+        raise
+    except Exception as error:
+        raise classify(error) from error
+    finally:
+        client.disconnect()
 
 
 def classify(error: BaseException) -> Transient | Terminal:

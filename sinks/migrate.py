@@ -84,11 +84,12 @@ def migrate(
             check_dangers([] if allow_dangerous else _dangers(connection, due))
             connection.command("CREATE DATABASE IF NOT EXISTS journeys")
             migrator.init_schema()
-            scripts = {each.version: each.sql for each in form.rewrite(read_migrations(directory))}
+            scripts = {each.version: each.sql for each in due}
             files = MigrationStorage(directory).migrations()
             run = migrator.apply_migration(
-                [each._replace(script=scripts[each.version]) for each in files], multi_statement=True, to_version=up_to
-            )
+                [each._replace(script=scripts.get(each.version, each.script)) for each in files],
+                multi_statement=True, to_version=up_to,
+            )  # fmt: skip
             due = [each for each in due if each.version in {one.version for one in run}]
         return due
 

@@ -19,8 +19,8 @@ from uuid import uuid4
 
 from clickhouse_driver import Client
 
-from schemas.errors import Misconfigured, Terminal
-from sinks.connection import classify, connect
+from schemas.errors import Misconfigured, Terminal, Transient
+from sinks.connection import opened
 from sinks.migrate import AS_WRITTEN, MIGRATIONS, TABLE, Form, Migration, pending, read_migrations
 from sinks.sql_reading import Token, read_tokens, table_places
 
@@ -65,19 +65,15 @@ def check_schema(options: Mapping[str, Any], directory: Path = MIGRATIONS, *, fo
     """
     due = {each.version for each in pending(options, directory, form=form)}
     run = [each for each in form.rewrite(read_migrations(directory)) if each.version not in due]
-    client = connect({**options, "database": "default"})
     try:
-        with _databases_beside(client) as beside:
-            for statement in (each for migration in run for each in migration.statements):
-                client.execute(_moved(statement, beside))
-            expected = {name: _read_objects(client, name, beside[name], beside) for name in DATABASES}
-        found = {name: _read_objects(client, name, name, {}) for name in DATABASES}
-    except Misconfigured:
-        raise
-    except Exception as error:
-        raise _explained(classify(error)) from error
-    finally:
-        client.disconnect()
+        with opened({**options, "database": "default"}) as client:
+            with _databases_beside(client) as beside:
+                for statement in (each for migration in run for each in migration.statements):
+                    client.execute(_moved(statement, beside))
+                expected = {name: _read_objects(client, name, beside[name], beside) for name in DATABASES}
+            found = {name: _read_objects(client, name, name, {}) for name in DATABASES}
+    except (Transient, Terminal) as error:
+        raise _explained(error) from error
     wanted = {**expected[DATABASES[0]], **expected[DATABASES[1]]}
     there = {**found[DATABASES[0]], **found[DATABASES[1]]}
     return list(compare(wanted, there, run))

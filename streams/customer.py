@@ -5,10 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from schemas.episode import WithdrawnBecause
-from schemas.identifiers import customer_name
+from schemas.identifiers import customer_name, own_identifiers_json
 from schemas.partitioning import hash_key
 from streams.episodes import NO_CONTEXT, Context, EpisodeBook
 from streams.identity.state import IdentityState
@@ -37,8 +35,7 @@ class Customer:
     def __init__(self, key: str, policy: Policy) -> None:
         self.key = key
         self.name = customer_name(key)
-        kind, _, value = key.partition(":")
-        self.identifiers_json = "" if self.name == value else msgspec.json.encode({kind: value}).decode()
+        self.identifiers_json = own_identifiers_json(key)
         self.key_hash = hash_key(key.encode())
         self.policy = policy
         self.log: list[Touch] = []
@@ -55,7 +52,7 @@ class Customer:
         self.superseded: Touch | None = None
         self.scheduled_ms = NOT_SCHEDULED_MS
         # A weaker identifier may belong to somebody; a customer_id does so only if a merge record says it.
-        self.identity = None if kind == "customer_id" else IdentityState()
+        self.identity = None if key.startswith("customer_id:") else IdentityState()
         self._promise_due_ms = FOREVER_MS
         # In order of `order_key`; the same list as `log` while that is in order.
         self._order = self.log

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from console.file_options import FromStartOption, MappingOption
 from console.forgetting_topics import Record, send
 from console.forgetting_workers import look_for_worker
 from console.invocation import Invocation, kafka_options, make_console
@@ -54,13 +55,11 @@ def register(app: typer.Typer) -> None:
 def backfill(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Parquet, NDJSON or CSV; the latter also .gz")],
-    mapping: Annotated[
-        Path | None, typer.Option("--mapping", metavar="FILE", help="YAML that says which column is what; CSV needs it")
-    ] = None,
+    mapping: MappingOption = None,
     processes: Annotated[
         int | None, typer.Option(min=1, max=MOST_PROCESSES, help=r"Processes  \[default: one per core]")
     ] = None,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Forget how far an earlier run came")] = False,
+    from_start: FromStartOption = False,
     state_dir: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help=r"Where progress and rejected rows go  \[default: the data directory]"),

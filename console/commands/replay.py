@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from console.cells import printable
+from console.file_options import FromStartOption, MappingOption
 from console.invocation import Invocation, make_console
 from console.spooling import SpoolOption, open_client, tell_left
 from console.spread_objects import CUT_OFF, ONE_A_LINE
@@ -42,14 +43,12 @@ def register(app: typer.Typer) -> None:
 def replay(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="NDJSON or CSV, also .gz; - is NDJSON")],
-    mapping: Annotated[
-        Path | None, typer.Option("--mapping", metavar="FILE", help="YAML that says which column is what; CSV needs it")
-    ] = None,
+    mapping: MappingOption = None,
     speed: Annotated[
         float | None,
         typer.Option(metavar="X", help=r"1 is as it was lived, 60 a minute a second \[default: no waiting]"),
     ] = None,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Forget how far an earlier run came")] = False,
+    from_start: FromStartOption = False,
     state_dir: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help=r"Where progress and rejected rows go  \[default: beside the file]"),

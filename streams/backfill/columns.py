@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.catalogue import CUSTOMERS_MERGED, SOURCES
-from schemas.columns import NOT_SAID_MS, TouchpointColumns
+from schemas.columns import NOT_SAID_MS, ColumnBatch
 from schemas.identifiers import (
     KINDS,
     MAX_LENGTH,
@@ -61,7 +61,7 @@ class ColumnJudge:
         self._types = PropertyDecoders({})
         self._checks: dict[str, _Check | None] = {}
 
-    def judge(self, columns: TouchpointColumns, received_ms: int, now_ms: int) -> Accepted:
+    def judge(self, columns: ColumnBatch, received_ms: int, now_ms: int) -> Accepted:
         """The rows that are certain. `received_ms` of those that do not state it."""
         doubtful = set(columns.doubtful)
         doubtful.update(self._doubt_texts(columns))
@@ -88,7 +88,7 @@ class ColumnJudge:
         kept: list[Sequence[Any]] = [[values[place] for place in places] for values in wire]
         return Accepted(places, [keys[place] for place in places], kept, links)
 
-    def _doubt_texts(self, columns: TouchpointColumns) -> Iterator[int]:
+    def _doubt_texts(self, columns: ColumnBatch) -> Iterator[int]:
         yield from _unclean(columns.event_ids, is_needed=True)
         yield from _unclean(columns.order_ids)
         yield from _unclean(columns.case_ids)
@@ -101,7 +101,7 @@ class ColumnJudge:
         if occurred_ms and not EARLIEST_MS <= min(occurred_ms) <= max(occurred_ms) <= latest_ms:
             yield from (place for place, each in enumerate(occurred_ms) if not EARLIEST_MS <= each <= latest_ms)
 
-    def _doubt_properties(self, columns: TouchpointColumns) -> Iterator[int]:
+    def _doubt_properties(self, columns: ColumnBatch) -> Iterator[int]:
         checks = {name: self._check_of(name) for name in set(columns.types)}
         # What else a record holds is bounded: identifiers and names of at most 256 characters each.
         longest = self._door.max_bytes // 4 - 32 * MAX_LENGTH
@@ -117,7 +117,7 @@ class ColumnJudge:
         return self._checks[name]
 
     def _judge_identifiers(
-        self, columns: TouchpointColumns, doubtful: set[int]
+        self, columns: ColumnBatch, doubtful: set[int]
     ) -> tuple[list[str], list[str], list[tuple[int, tuple[str, ...]]]]:
         """Record keys and identifiers as JSON of all rows, and places and weaker keys of those with several."""
         kinds = [kind for kind in KINDS if any(columns.identifiers.get(kind, ()))]
@@ -177,7 +177,7 @@ class _Check:
         return True
 
 
-def _received(columns: TouchpointColumns, otherwise_ms: int) -> Sequence[int]:
+def _received(columns: ColumnBatch, otherwise_ms: int) -> Sequence[int]:
     if columns.received_ms is None:
         return [otherwise_ms] * len(columns)
     return [otherwise_ms if each == NOT_SAID_MS else each for each in columns.received_ms]

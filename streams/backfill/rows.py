@@ -10,10 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
-
 from schemas.catalogue import CUSTOMERS_MERGED
-from schemas.identifiers import customer_name
+from schemas.identifiers import customer_name, own_identifiers_json
 from schemas.links import Link, LinkRule
 from schemas.partitioning import partition_of
 from schemas.topics import REPLAY_HEADER, TOUCHPOINTS
@@ -26,7 +24,6 @@ from streams.records import Arrival, DecodedChunk, Refusal
 from streams.rows import TouchpointColumns
 
 HEADERS = ((REPLAY_HEADER, b"1"),)
-_encode_json = msgspec.json.Encoder().encode
 
 
 class FileRecord(NamedTuple):
@@ -55,9 +52,7 @@ class Names(dict[str, FileCustomer]):
     def __missing__(self, key: str) -> FileCustomer:
         if len(self) >= MOST_NAMES:
             self.clear()
-        kind, _, value = key.partition(":")
-        name = customer_name(key)
-        found = self[key] = FileCustomer(name, "" if name == value else _encode_json({kind: value}).decode())
+        found = self[key] = FileCustomer(customer_name(key), own_identifiers_json(key))
         return found
 
 

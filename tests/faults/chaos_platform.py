@@ -11,11 +11,6 @@ from deploy.local import broker
 from deploy.local.ports import HOST, choose_ports
 from deploy.local.stack import LocalStack
 from deploy.local.supervisor import ProcessSpec, Supervisor
-from deploy.services import clickhouse_client_options
-from producers.topics import create_topics
-from schemas.settings import Settings
-from sinks.migrate import migrate
-from sinks.writer import ClickHouseWriter
 from tests.faults.chaos_proxy import ChaosProxy
 from tests.integration.harness import Platform, WorkerProcess
 
@@ -43,14 +38,7 @@ class ChaosPlatform(Platform):
             supervisor.start([self._broker(port)])
             self.producer_options = self._through(self.producer_link)
             self.kafka_options = self._through(undisturbed)
-            self.clickhouse_options = clickhouse_client_options(self.stack.clickhouse_url, Settings())
-            migrate(self.clickhouse_options)
-            create_topics(self.kafka_options, self.partitions)
-            self.writer = ClickHouseWriter(self.clickhouse_options)
-            opened.callback(self.writer.close)
-            self._connect()
-            opened.callback(self._disconnect)
-            opened.callback(self._kill_workers)
+            self._furnish(opened)
             self._opened = opened.pop_all()
         return self
 

@@ -139,17 +139,21 @@ class Platform:
     def __enter__(self) -> Platform:
         with contextlib.ExitStack() as opened:
             self.stack = opened.enter_context(LocalStack(self.directory, kafka=self.kafka, brokers=self.brokers))
-            options = clickhouse_client_options(self.stack.clickhouse_url, Settings())
             self.kafka_options = {"bootstrap_servers": self.stack.kafka.split(",")}
-            migrate(options)
-            create_topics(self.kafka_options, self.partitions)
-            self.writer = ClickHouseWriter(options)
-            opened.callback(self.writer.close)
-            self._connect()
-            opened.callback(self._disconnect)
-            opened.callback(self._kill_workers)
+            self._furnish(opened)
             self._opened = opened.pop_all()
         return self
+
+    def _furnish(self, opened: contextlib.ExitStack) -> None:
+        """Topics, tables and connections, once the servers are there and `kafka_options` are known."""
+        self.clickhouse_options = clickhouse_client_options(self.stack.clickhouse_url, Settings())
+        migrate(self.clickhouse_options)
+        create_topics(self.kafka_options, self.partitions)
+        self.writer = ClickHouseWriter(self.clickhouse_options)
+        opened.callback(self.writer.close)
+        self._connect()
+        opened.callback(self._disconnect)
+        opened.callback(self._kill_workers)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -116,7 +116,7 @@ def test_a_running_worker_is_in_the_way_and_so_is_one_that_starts(
     assert platform.query("SELECT count() FROM analytics.touchpoints") == [(0,)]
     setup = Setup(
         {**clickhouse_client_options(platform.stack.clickhouse_url, Settings())}, Settings(), platform.partitions,
-        "backfill-test", 0, 0, tmp_path,
+        "backfill-test", 0, 0,
     )  # fmt: skip
     bench = Bench(setup)
     epochs = [claim_epoch(platform.writer, GROUP, number, "backfill").epoch for number in range(platform.partitions)]
