@@ -76,10 +76,13 @@ class FactBook:
         after = levels[index] if index < len(levels) else None
         before = levels[index - 1] if index else None
         levels.insert(index, level)
-        is_changed = _is_restock(before, level) and self._add(sku, store_id, level[:2])
+        is_changed = False
         if after is not None and _is_restock(before, after) != _is_restock(level, after):
             turn = self._add if _is_restock(level, after) else self._remove
-            is_changed |= turn(sku, store_id, after[:2])
+            is_changed = turn(sku, store_id, after[:2])
+        # Last: both may be of one moment and reference, and are then one restock.
+        if _is_restock(before, level):
+            is_changed |= self._add(sku, store_id, level[:2])
         # Of what lies before the horizon only the last counts: the first level after it may end an absence.
         del levels[: max(0, bisect_left(levels, (self._oldest_ms,)) - 1)]
         return is_changed

@@ -1,3 +1,4 @@
+from itertools import permutations
 from random import Random
 from typing import Any
 
@@ -96,6 +97,14 @@ def test_restocks_that_are_too_old_are_forgotten_and_named() -> None:
 
 def test_other_facts_change_nothing() -> None:
     assert FactBook().feed(stated("source_heartbeat", T0, "h", {}, {})) == frozenset()
+
+
+@pytest.mark.parametrize("quantities", list(permutations((0, 1, 2))))
+def test_levels_that_contradict_each_other_are_one_restock(quantities: tuple[int, ...]) -> None:
+    book = FactBook()
+    for quantity in quantities:
+        book.feed(level(T0, quantity, "a"))
+    assert book.first_restock("K-1", "S-1", 0, T0) == (T0, "store/a")
 
 
 SKUS, STORES = ("K-1", "K-2"), ("S-1", "S-2")
