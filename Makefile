@@ -21,7 +21,7 @@ KAFKA_IF_POSSIBLE := $(if $(and $(shell command -v java),$(shell command -v mvn)
 ARGS ?=
 ROUNDS ?= 3
 BROKER ?= memory
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: help demo kafka say-no-kafka test test-faults bench check lint format lock clean
 

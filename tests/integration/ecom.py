@@ -26,25 +26,29 @@ def repeat_some(records: Sequence[Feed], seed: int, share: float = 0.1) -> list[
     return mixed
 
 
-def wait_for_progress(platform: Platform) -> None:
-    """Wait until more is committed than now."""
-    done = sum(platform.committed().values())
-    wait_until(lambda: sum(platform.committed().values()) > done, "some progress")
+def wait_for_progress(platform: Platform, done: int | None = None) -> None:
+    """Wait until more is committed than `done`, or than now."""
+    known = sum(platform.committed().values()) if done is None else done
+    wait_until(lambda: sum(platform.committed().values()) > known, "some progress")
 
 
 def kill_in_turn(platform: Platform, worker: WorkerProcess, records: Sequence[Feed], kills: int) -> list[float]:
-    """Feed the records and kill the worker on the way, each time in the middle of work; returns what was done by then.
+    """Feed the records in parts and kill the worker in the midst of each but the last; returns what was done by then.
 
     The shares are of committed records, strictly between none and all, and each worker got further than the last.
     """
     shares: list[float] = []
-    per_second = len(records) / (kills * 12.0)
-    with platform.sending(records, per_second) as feed:
-        for _ in range(kills):
-            wait_for_progress(platform)
-            worker = platform.restart(worker)
-            shares.append(sum(platform.committed().values()) / len(records))
-            assert not feed.done(), "the kills must come while work is going on"
+    size = len(records) // (2 * kills + 1)
+    done = 0
+    for begin in range(0, 2 * kills * size, 2 * size):
+        platform.send(records[begin : begin + size])
+        wait_for_progress(platform, done)
+        # It has only just heard of these when it dies.
+        platform.send(records[begin + size : begin + 2 * size])
+        worker = platform.restart(worker)
+        done = sum(platform.committed().values())
+        shares.append(done / len(records))
+    platform.send(records[2 * kills * size :])
     assert all(0 < share < 1 for share in shares), shares
     assert sorted(set(shares)) == shares, shares
     return shares

@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,7 @@ from schemas.topics import IDENTITY_LINKS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from sinks.migrate import migrate
 from sinks.writer import ClickHouseWriter
 from streams.worker_note import note_path
+from tests.integration.pacing import paced
 
 GROUP = "journeys"
 ROOT = Path(__file__).parents[2]
@@ -213,22 +215,22 @@ class Platform:
         worker.kill()
         return self.start_worker()
 
-    def send(
-        self, records: Iterable[Feed], topic: str = TOUCHPOINTS, per_second: float | None = None
-    ) -> list[tuple[int, int]]:
+    def send(self, records: Iterable[Feed], topic: str = TOUCHPOINTS) -> list[tuple[int, int]]:
         """Send records, wait until the broker has them, and return (partition, offset) of each."""
-        began, sent = time.monotonic(), []
-        for count, record in enumerate(records):
-            if per_second is not None and (ahead := began + count / per_second - time.monotonic()) > 0:
-                time.sleep(ahead)
+        sent = self._post(records, topic)
+        self.producer.flush(30)
+        metadata = [future.get(timeout=30) for future in sent]
+        return [(each.partition, each.offset) for each in metadata]
+
+    def _post(self, records: Iterable[Feed], topic: str = TOUCHPOINTS) -> list[Any]:
+        sent = []
+        for record in records:
             partition = record.partition
             if partition is None and record.key is not None:
                 partition = partition_of(record.key, self.partitions)
             future = self.producer.send(topic, record.value, record.key, list(record.headers), partition=partition)
             sent.append(future.add_callback(self.note_end))
-        self.producer.flush(30)
-        metadata = [future.get(timeout=30) for future in sent]
-        return [(each.partition, each.offset) for each in metadata]
+        return sent
 
     def note_end(self, metadata: Any) -> None:
         """Note that a record was sent, and has to be committed one day."""
@@ -236,12 +238,18 @@ class Platform:
         self.ends[place] = max(self.ends[place], metadata.offset + 1)
 
     @contextlib.contextmanager
-    def sending(self, records: Sequence[Feed], per_second: float) -> Iterator[Future[list[tuple[int, int]]]]:
-        """Send in the background; on the way out all that was to be sent has been."""
+    def sending(self, records: Sequence[Feed], per_second: float) -> Iterator[None]:
+        """Send in the background for as long as the body runs, and the rest at once on the way out."""
+        is_over = threading.Event()
+        slices = paced(records, per_second, is_over)
         with ThreadPoolExecutor(1, thread_name_prefix="feed") as thread:
-            future = thread.submit(self.send, records, TOUCHPOINTS, per_second)
-            yield future
-            future.result()
+            future = thread.submit(lambda: [sent for part in slices for sent in self._post(part)])
+            try:
+                yield
+            finally:
+                is_over.set()
+            for sent in future.result():
+                sent.get(timeout=30)
 
     def committed(self) -> dict[tuple[str, int], int]:
         """The group's committed positions by (topic, partition)."""

@@ -6,7 +6,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import GAP_ONLY, assert_exact, expect, touchpoint
 from tests.integration.harness import Feed, Platform, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(120)]
 
 LONG = 10_000
 OTHERS = 500
@@ -38,10 +38,11 @@ def test_a_very_long_journey_stalls_nobody(start_platform: StartPlatform, spread
     worker = platform.start_worker()
     platform.wait_assigned(worker)
     records = make_records(spread_out)
-    with platform.sending(records, per_second=4_000) as feed:
+    with platform.sending(records, per_second=4_000):
         wait_until(lambda: count_rows(platform, "customer_id LIKE 'C-%'") > OTHERS, "rows of others", every=0.05)
         long_rows = count_rows(platform, "event_id LIKE 'long-%'")
-        assert 0 < long_rows < LONG and not feed.done()
+        assert 0 < long_rows < LONG
+        wait_until(lambda: count_rows(platform, "true") > 1.5 * LONG, "most of them, in many flushes")
     platform.wait_idle()
     assert_exact(platform, expect(records))
     steps = worker.metrics().by_label("step_seconds_total", "step")

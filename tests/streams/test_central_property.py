@@ -25,7 +25,7 @@ from tests.streams.scenes import (
 )
 
 # A failure is worth the time that it takes to find the smallest one.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.no_cover]
 COVERING_HOURS = 1000
 
 

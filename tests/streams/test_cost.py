@@ -12,6 +12,8 @@ from streams.touch import Touch, order_key
 from tests.streams.lives import Life, Seen, written
 from tests.streams.scenes import at, expected, policy, touch
 
+pytestmark = pytest.mark.no_cover
+
 TOUCHES, CHUNK = 10_000, 10
 TYPES = ("page_viewed", "product_viewed", "searched", "cart_updated", "contact_started", "contact_ended")
 

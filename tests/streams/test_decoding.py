@@ -22,6 +22,8 @@ from streams.decoding import Decoder, Door
 from streams.records import Arrival, DecodedChunk
 from streams.touch import DETAILS
 
+pytestmark = pytest.mark.no_cover
+
 NOW_MS = to_epoch_ms(datetime(2026, 11, 21, 12, tzinfo=UTC))
 DAY_MS = 86_400_000
 DOOR = Door(oldest_ms=365 * DAY_MS, ahead_ms=300_000, skew_bound_ms=60_000, max_bytes=262_144)

@@ -2,10 +2,13 @@
 
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.holes import MOST_IN_VAIN, PATIENCE_SECONDS, Holes
+
+pytestmark = pytest.mark.no_cover
 
 PLACE = ("touchpoints", 3)
 

@@ -11,6 +11,8 @@ from streams.identity.choice import Evidence, Limits, add_evidence, decide
 from tests.streams.identity_world import Told, World
 from tests.streams.scenes import at, policy
 
+pytestmark = pytest.mark.no_cover
+
 TABLET = "device_id:tablet"
 
 

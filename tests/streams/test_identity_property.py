@@ -24,7 +24,7 @@ from tests.streams.oracle import HOUR_MS, expect
 from tests.streams.scenes import at, limits, policy
 from tests.streams.scenes import expected as judged
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.no_cover]
 COVERING_HOURS = 1000
 WINDOW_MS = 20 * HOUR_MS
 MOST = {"loyalty_id": 2, "phone": 2, "email": 1, "device_id": 2, "anonymous_id": 2}

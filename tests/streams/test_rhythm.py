@@ -21,6 +21,8 @@ from streams.rhythm import (
 )
 from streams.touch import Touch
 
+pytestmark = pytest.mark.no_cover
+
 LIMITS = SilenceSettings()
 SUNDAY_MS = 1_780_185_600_000  # 2026-05-31T00:00:00Z
 DAY_MS = 24 * HOUR_MS

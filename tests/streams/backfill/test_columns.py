@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,8 @@ from streams.backfill.rows import Batch, Doorman, FileRecord, Names
 from streams.decoding import Decoder, Door
 from streams.forgotten import BlockList
 from streams.identity.choice import Limits
+
+pytestmark = pytest.mark.no_cover
 
 NOW_MS = 1_790_000_000_000
 STARTED_MS = NOW_MS - 5
