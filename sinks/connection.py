@@ -49,6 +49,14 @@ PASSES_BY_ITSELF = frozenset(
     }
 )
 
+OUT_OF_SOMETHING = (
+    # What the system under the server says; the code is only that of what the server was doing, such as opening a file.
+    "No space left on device",
+    "Disk quota exceeded",
+    "Too many open files",
+    "Cannot allocate memory",
+)
+
 WRONG_SCHEMA = "the schema is not what this version needs: run `journeys migrate`"
 _WRONG_LOGIN = "check user and password in JOURNEYS_CLICKHOUSE"
 WHAT_TO_DO: Mapping[int, str] = {
@@ -119,7 +127,8 @@ def classify(error: BaseException) -> Transient | Terminal:
 def _classify_code(code: int, reason: str) -> Transient | Terminal:
     # The same code also says that a disk or a table is read-only for the moment.
     user_may_only_read = code == 164 and "readonly mode" in reason
-    if code in PASSES_BY_ITSELF and not user_may_only_read:
+    passes = code in PASSES_BY_ITSELF or any(each in reason for each in OUT_OF_SOMETHING)
+    if passes and not user_may_only_read:
         return Transient(f"ClickHouse ({code}): {reason}")
     advice = WHAT_TO_DO.get(code)
     return Terminal(f"ClickHouse ({code}): {reason}" + (f": {advice}" if advice else ""))

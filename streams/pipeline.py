@@ -231,7 +231,7 @@ class Pipeline:
                     partition.partitions,
                 )  # fmt: skip
             except Transient as error:
-                self._app.logger.warning("ClickHouse: %s; looking for orphans again later", error)
+                self._app.logger.warning("%s; looking for orphans again later", error)
                 return
             if found:
                 self._app.logger.warning("Correcting what a former owner of partition %d wrote late", partition.number)
@@ -314,7 +314,7 @@ class Pipeline:
 
     def _note_wait(self, error: Transient, attempt: int, seconds: float) -> None:
         self._metrics.retries.inc()
-        self._app.logger.warning("ClickHouse: %s; attempt %d, next in %.1f s", error, attempt, seconds)
+        self._app.logger.warning("%s; attempt %d, next in %.1f s", error, attempt, seconds)
 
     async def flush_when_due(self) -> None:
         """Flush about every interval, or as soon as enough rows wait or a backlog ends. Runs until cancelled.

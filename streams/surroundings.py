@@ -76,7 +76,7 @@ class Surroundings:
             try:
                 return await asyncio.get_running_loop().run_in_executor(self._reading, self._writer.query, sql)
             except Transient as error:
-                logger.warning("ClickHouse: %s; asking again in %g s", error, RETRY_SECONDS)
+                logger.warning("%s; asking again in %g s", error, RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def watch_rules(self) -> None:

@@ -1,12 +1,15 @@
 """Fault rounds run on the same platform as the integration tests, on either Kafka."""
 
+import gc
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.local.stack import check_kafka
+from tests.faults.counting import Count, write_table
 from tests.integration.conftest import StartPlatform, starting
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
@@ -18,6 +21,35 @@ def start_platform(tmp_path: Path) -> Iterator[StartPlatform]:
     """As that of the integration tests, but with FAULT_KAFKA where a test does not say which."""
     with starting(tmp_path / "platform", USUAL) as start:
         yield start
+
+
+@pytest.fixture
+def collected(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """For where brokers go away: kafka-python leaves the socket of a failed connection to the garbage collector.
+
+    It must find it in that test and not in a later one, and captured log records would hold on to it. Its
+    ResourceWarning is to be ignored there.
+    """
+    caplog.set_level(logging.CRITICAL, "kafka")
+    yield
+    gc.collect()
+
+
+COUNTS = pytest.StashKey[dict[str, Count]]()
+
+
+@pytest.fixture
+def count_of(request: pytest.FixtureRequest) -> Callable[[str], Count]:
+    """What counts a kind of fault, over all tests and rounds of a run."""
+    counts = request.config.stash.setdefault(COUNTS, {})
+    return lambda fault: counts.setdefault(fault, Count(fault))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table of all faults that were counted."""
+    if counts := config.stash.get(COUNTS, {}):
+        terminalreporter.section("faults")
+        terminalreporter.write_line(write_table(counts.values()))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,12 +5,10 @@ The seed is printed with the rest of a failing test; its ledger and what was see
 
 from __future__ import annotations
 
-import gc
 import json
-import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +22,6 @@ from tests.faults.ledger import Event, Ledger, generate, read_ledger, send_noted
 from tests.integration.expectations import GAP_ONLY, differences, expect
 from tests.integration.harness import wait_until
 
-# kafka-python leaves the socket of a failed connection to the garbage collector, which must find it here and not later.
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.timeout(300),
@@ -36,14 +33,6 @@ EVENTS, PER_SECOND, FAULT_SECONDS = 600, 250, 1.5
 MODES_A_ROUND, CUTS = 2, 3
 WAYS = tuple(kind for kind in KINDS if kind != "pass")
 STOPPED = 70
-
-
-@pytest.fixture
-def collected(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    # Captured log records would hold on to it.
-    caplog.set_level(logging.CRITICAL, "kafka")
-    yield
-    gc.collect()
 
 
 def test_links_misbehave_in_many_ways(tmp_path: Path, seed: int) -> None:

@@ -94,24 +94,24 @@ def test_a_silence_matches_by_what_it_names(
 ) -> None:
     other = dict.fromkeys(matcher, "other")
     put(clickhouse, ALERTS, alert(), alert(episode_id=str(uuid(2)), **other))
-    put(clickhouse, ALERT_ACTIONS, silence(1, -1, 10, **matcher))
+    put(clickhouse, ALERT_ACTIONS, silence(1, -1, 600, **matcher))
     silenced = analyst.query("SELECT episode_id, silenced FROM analytics.alerts ORDER BY episode_id")
     assert silenced == [(uuid(1), True), (uuid(2), False)]
 
 
 def test_a_silence_of_one_episode(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:
     put(clickhouse, ALERTS, alert(), alert(episode_id=str(uuid(2))))
-    put(clickhouse, ALERT_ACTIONS, {**silence(1, -1, 10), "episode": str(uuid(1))})
+    put(clickhouse, ALERT_ACTIONS, {**silence(1, -1, 600), "episode": str(uuid(1))})
     assert analyst.query("SELECT episode_id FROM analytics.alerts WHERE silenced") == [(uuid(1),)]
 
 
 def test_all_that_a_silence_names_must_match(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:
     put(clickhouse, ALERTS, alert())
-    put(clickhouse, ALERT_ACTIONS, silence(1, -1, 10, rule="long_wait", store_id="S-2"))
+    put(clickhouse, ALERT_ACTIONS, silence(1, -1, 600, rule="long_wait", store_id="S-2"))
     assert analyst.query("SELECT silenced FROM analytics.alerts") == [(False,)]
 
 
-ROUND = silence(1, -9, 5, rule="long_wait")
+ROUND = silence(1, -9, 600, rule="long_wait")
 PAST = silence(1, -9, -5, rule="long_wait")
 
 
@@ -160,7 +160,7 @@ def test_silences_end_when_they_were_said_to_or_sooner(clickhouse: ClickHouseWri
 
 def test_thousands_of_silences_are_no_burden(clickhouse: ClickHouseWriter, analyst: ClickHouseWriter) -> None:
     put(clickhouse, ALERTS, *[alert(episode_id=str(uuid(n)), customer_id=f"C-{n}") for n in range(20_000)])
-    put(clickhouse, ALERT_ACTIONS, *[silence(n, -1, 10, customer_id=f"C-{n}") for n in range(5_000)])
+    put(clickhouse, ALERT_ACTIONS, *[silence(n, -1, 600, customer_id=f"C-{n}") for n in range(5_000)])
     question = "SELECT count() FROM analytics.alerts WHERE silenced SETTINGS max_memory_usage = 300000000"
     assert analyst.query(question) == [(5_000,)]
 

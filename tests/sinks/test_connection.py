@@ -20,6 +20,27 @@ def test_server_trouble_that_passes_is_transient(code: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (75, "DB::ErrnoException: Cannot write to file /data/store/x: , errno: 28, strerror: No space left on device"),
+        (76, "DB::ErrnoException: Cannot open file /data/store/x: , errno: 28, strerror: No space left on device"),
+        (76, "DB::ErrnoException: Cannot open file /data/store/x: , errno: 24, strerror: Too many open files"),
+        (1001, 'filesystem error: in create_directories: No space left on device ["/data/store/x"]'),
+        (1001, 'filesystem error: in create_directories: Disk quota exceeded ["/data/store/x"]'),
+    ],
+)
+def test_what_the_system_under_the_server_is_short_of_is_transient(code: int, said: str) -> None:
+    found = classify(driver.ServerException(f"DB::Exception: {said}. Stack trace:\n\n0. somewhere", code))
+    assert type(found) is Transient
+    assert str(found) == f"ClickHouse ({code}): {said}"
+
+
+def test_a_disk_that_fails_is_terminal() -> None:
+    said = "DB::ErrnoException: Cannot open file /data/store/x: , errno: 5, strerror: Input/output error"
+    assert type(classify(driver.ServerException(said, 76))) is Terminal
+
+
+@pytest.mark.parametrize(
     "error",
     [
         driver.NetworkError("nobody there"),
