@@ -12,7 +12,19 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import accuracy, backfill, identity, latency, memory, restore, rules, throughput, warehouse
+from benchmarks import (
+    accuracy,
+    backfill,
+    identity,
+    latency,
+    memory,
+    restore,
+    rules,
+    soak,
+    takeover,
+    throughput,
+    warehouse,
+)
 from benchmarks.figures import Figure, describe_run, keep_run
 from benchmarks.ground import BenchmarkFailed, Report, show_progress
 from schemas.errors import JourneysError
@@ -32,6 +44,7 @@ class Name(StrEnum):
     THROUGHPUT = "throughput"
     IDENTITY = "identity"
     RESTORE = "restore"
+    TAKEOVER = "takeover"
     MEMORY = "memory"
     LATENCY = "latency"
     TIMERS = "timers"
@@ -39,12 +52,14 @@ class Name(StrEnum):
     ACCURACY = "accuracy"
     WAREHOUSE = "warehouse"
     BACKFILL = "backfill"
+    SOAK = "soak"
 
 
 BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
     Name.THROUGHPUT: throughput.measure,
     Name.IDENTITY: identity.measure,
     Name.RESTORE: restore.measure,
+    Name.TAKEOVER: takeover.measure,
     Name.MEMORY: memory.measure,
     Name.LATENCY: latency.measure,
     Name.TIMERS: latency.measure_pending,
@@ -52,19 +67,26 @@ BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
     Name.ACCURACY: accuracy.measure,
     Name.WAREHOUSE: warehouse.measure,
     Name.BACKFILL: backfill.measure,
+    Name.SOAK: soak.measure,
 }
+
+LONG = {Name.SOAK}
+"""Only where somebody asks for it."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command(epilog=EPILOG)
 def run(
-    names: Annotated[list[Name] | None, typer.Argument(help="which ones; none: all", show_default=False)] = None,
+    names: Annotated[
+        list[Name] | None, typer.Argument(help="which ones; none: all but soak, which takes an hour")
+    ] = None,
     count: Annotated[
         int | None,
         typer.Option(
             min=100,
-            help="touchpoints (throughput, latency, rules, warehouse), customers (restore, memory, accuracy)",
+            help="touchpoints (throughput, latency, rules, warehouse), customers (restore, takeover, memory, "
+            "accuracy), seconds (soak)",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print each benchmark as one line of JSON")] = False,
@@ -74,7 +96,7 @@ def run(
     Prints `name value unit (ratio× reference)` and appends the same to benchmarks/results. Ends with 1 when something
     could not be measured, because it failed or its result was wrong.
     """
-    for name in [each for each in Name if not names or each in names]:
+    for name in [each for each in Name if (each in names if names else each not in LONG)]:
         try:
             with show_progress() as report:
                 figures = BENCHMARKS[name](count, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from confluent_kafka import Producer
 from kafka.admin import KafkaAdminClient
 
 from benchmarks.worker import Worker
-from deploy.local.stack import LocalStack
+from deploy.local.stack import KafkaKind, LocalStack
 from deploy.services import clickhouse_client_options
 from producers.topics import create_topics
 from schemas.settings import Settings
@@ -58,13 +59,15 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float, every_s
 class Ground:
     """A fresh stack with topics and tables. A context manager: on the way out all that was started is stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, kafka: KafkaKind = "memory") -> None:
+        self._kind = kafka
         self._opened = contextlib.ExitStack()
+        self._numbers = itertools.count()
 
     def __enter__(self) -> Ground:
         with contextlib.ExitStack() as opened:
             self.directory = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="journeys-benchmark-")))
-            self.stack = opened.enter_context(LocalStack(self.directory))
+            self.stack = opened.enter_context(LocalStack(self.directory, kafka=self._kind))
             self.kafka = self.stack.kafka
             self.clickhouse_options = clickhouse_client_options(self.stack.clickhouse_url, Settings.model_construct())
             migrate(self.clickhouse_options)
@@ -112,14 +115,14 @@ class Ground:
     def worker(self, **settings: str) -> Iterator[Worker]:
         """Run one worker, configured by `settings` alone; on the way out it is asked to stop.
 
-        Raises BenchmarkFailed when it does not end with status 0.
+        Raises BenchmarkFailed when it does not end with status 0. One that was killed has ended already.
         """
         told = {
             "data_dir": str(self.directory), "metrics_port": "0", "consumer_group": GROUP, "session_timeout": "6s",
             **settings,
         }  # fmt: skip
         environment = {f"JOURNEYS_{name.upper()}": value for name, value in told.items()}
-        log = self.directory / "worker.log"
+        log = self.directory / f"worker-{next(self._numbers)}.log"
         with log.open("wb") as output:
             # Its own directory, so that no `journeys.toml` and no variable of this shell changes what is measured.
             process = subprocess.Popen(
@@ -128,8 +131,10 @@ class Ground:
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         try:
-            yield Worker(process, self.directory, log)
-            _stop(process, log)
+            worker = Worker(process, self.directory, log)
+            yield worker
+            if not worker.was_killed:
+                _stop(process, log)
         finally:
             if process.poll() is None:
                 process.kill()

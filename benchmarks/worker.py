@@ -21,6 +21,13 @@ class Worker:
         self._note = data_directory / "workers" / f"{process.pid}.json"
         self._log = log
         self._url = ""
+        self.was_killed = False
+
+    def kill(self) -> None:
+        """kill -9, and wait for its end."""
+        self.was_killed = True
+        self._process.kill()
+        self._process.wait()
 
     @property
     def is_alive(self) -> bool:

@@ -1,0 +1,160 @@
+"""Soak: an hour at half of what a worker takes, and each minute one of two workers is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
+from statistics import median
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from benchmarks import throughput
+from benchmarks.figures import Figure, at_most
+from benchmarks.ground import PARTITIONS, BenchmarkFailed, Ground, Report, producer_options, wait_until
+from benchmarks.live_feed import make_touchpoint
+from benchmarks.worker import Worker
+from schemas.topics import TOUCHPOINTS
+
+SECONDS = 3_600
+KILL_SECONDS = 60
+CALIBRATION = 200_000
+GENERATION, TOUCHPOINTS_EACH = 5_000, 20
+"""So many customers come, with so many touchpoints each, and never again: what is open stays the same."""
+SETTINGS = {"journey_gap": "2m", "allowed_lateness": "2m", "hold_open_for_promises": "false"}
+WANTED_CATCH_UP_SECONDS = 30.0
+WANTED_GROWTH = 1.1
+
+
+@dataclass
+class Seen:
+    """What was noted on the way: seconds until a kill was made good, and the memory of each worker at its end."""
+
+    catch_up: list[float] = field(default_factory=list)
+    worker_bytes: list[int] = field(default_factory=list)
+
+
+def measure(count: int | None, report: Report) -> list[Figure]:
+    """Measure what one worker takes on the workload, then send half of that for `count` seconds (default 3,600).
+
+    On Apache Kafka, which keeps its records on disk. Raises BenchmarkFailed when a touchpoint is lost or doubled, a
+    worker ends by itself, or one minute's death is not made good before the next.
+    """
+    [capacity, *_] = throughput.measure(CALIBRATION, report)
+    per_second, seconds = capacity.value / 2, count or SECONDS
+    with Ground("apache") as ground, _feeding(ground, per_second) as (sent, is_over):
+        seen = _kill_in_turn(ground, sent, seconds, per_second, report)
+        is_over.set()
+        wait_until(lambda: ground.committed_records() == sent.value > 0, "all to be done", 120)
+        total = _check(ground, sent.value)
+    third = len(seen.worker_bytes) // 3
+    early, late = median(seen.worker_bytes[third : 2 * third] or [1]), median(seen.worker_bytes[2 * third :])
+    return [
+        Figure("soak_rate", total / seconds, "touchpoints/s", total / seconds / capacity.value, "one worker's most"),
+        Figure("soak_touchpoints", total, "touchpoints"),
+        Figure("soak_kills", len(seen.catch_up), "kills"),
+        Figure("soak_catch_up_p50", median(seen.catch_up), "s"),
+        at_most("soak_catch_up_most", max(seen.catch_up), "s", WANTED_CATCH_UP_SECONDS),
+        Figure("soak_memory", late / 1e6, "MB"),
+        at_most("soak_memory_growth", late / early, "of the middle third", WANTED_GROWTH),
+    ]
+
+
+def _kill_in_turn(ground: Ground, sent: Synchronized[int], seconds: float, per_second: float, report: Report) -> Seen:
+    seen = Seen()
+    with contextlib.ExitStack() as opened:
+        workers = deque(opened.enter_context(ground.worker(**SETTINGS)) for _ in range(2))
+        wait_until(lambda: _is_near(ground, sent, per_second), "the workers to keep up", 120)
+        began = time.monotonic()
+        while (passed := time.monotonic() - began) < seconds:
+            report(f"{passed:.0f} of {seconds:.0f} s, {sent.value:,} touchpoints, {len(seen.catch_up)} kills")
+            if passed >= KILL_SECONDS * (len(seen.catch_up) + 1):
+                seen.worker_bytes.append(workers[0].peak_rss_bytes())
+                workers.popleft().kill()
+                workers.append(opened.enter_context(ground.worker(**SETTINGS)))
+                seen.catch_up.append(_catch_up(ground, sent, per_second, workers))
+            time.sleep(1)
+    return seen
+
+
+def _catch_up(ground: Ground, sent: Synchronized[int], per_second: float, workers: deque[Worker]) -> float:
+    """Seconds until the dead worker's partitions have an owner and nothing but the last second's records is left."""
+    began = time.monotonic()
+
+    def is_made_good() -> bool:
+        if not all(worker.is_alive for worker in workers):
+            raise BenchmarkFailed("; ".join(f"a worker ended: {each.last_words}" for each in workers))
+        shares = [worker.metrics().total("partitions_assigned") for worker in workers]
+        return sum(shares) == PARTITIONS and min(shares) > 0 and _is_near(ground, sent, per_second)
+
+    wait_until(is_made_good, "a kill to be made good", KILL_SECONDS, 0.25)
+    return time.monotonic() - began
+
+
+def _is_near(ground: Ground, sent: Synchronized[int], per_second: float) -> bool:
+    # The positions are read after the count: what came in between makes it no easier.
+    wanted = sent.value - 1.5 * per_second
+    return sent.value > per_second and ground.committed_records() >= wanted
+
+
+def _check(ground: Ground, sent: int) -> int:
+    [(rows, unique)] = ground.writer.query("SELECT count(), uniqExact(event_id) FROM analytics.touchpoints")
+    letters = ground.query_count("SELECT count() FROM journeys.dead_letters")
+    if not rows == unique == sent or letters:
+        raise BenchmarkFailed(f"{sent} were sent, {unique} are there in {rows} rows, {letters} dead letters")
+    return sent
+
+
+@contextlib.contextmanager
+def _feeding(ground: Ground, per_second: float) -> Iterator[tuple[Synchronized[int], Event]]:
+    """Send at a steady rate from another process: how many the broker has, and what stops it."""
+    context = get_context("spawn")
+    sent: Synchronized[int] = context.Value("q", 0)
+    is_over = context.Event()
+    process = context.Process(target=_feed, args=(ground.kafka, per_second, sent, is_over))
+    process.start()
+    try:
+        yield sent, is_over
+        process.join(60)
+        if process.exitcode != 0:
+            raise BenchmarkFailed(f"the sender ended with {process.exitcode}")
+    finally:
+        if process.is_alive():
+            process.kill()
+        process.join()
+
+
+def _feed(servers: str, per_second: float, sent: Synchronized[int], is_over: Event) -> None:
+    producer = Producer(producer_options(servers, linger_ms=10) | {"enable.idempotence": True})
+
+    def note(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            raise BenchmarkFailed(f"a touchpoint was not delivered: {error}")
+        sent.value += 1
+
+    number, began = 0, time.time()
+    while not is_over.is_set():
+        now = time.time()
+        due = int((now - began) * per_second)
+        while number < due:
+            touchpoint = _touchpoint(number, int(now * 1000))
+            key = f"customer_id:{touchpoint['identifiers']['customer_id']}".encode()
+            producer.produce(TOUCHPOINTS, json.dumps(touchpoint).encode(), key, on_delivery=note)
+            number += 1
+        producer.poll(0.02)
+    producer.flush(60)
+
+
+def _touchpoint(number: int, now_ms: int) -> dict[str, Any]:
+    touchpoint = make_touchpoint(number, now_ms)
+    if touchpoint["type"] == "page_viewed":
+        generation = number // (GENERATION * TOUCHPOINTS_EACH)
+        touchpoint["identifiers"] = {"customer_id": f"cust-{generation}-{number % GENERATION:06d}"}
+    return touchpoint
