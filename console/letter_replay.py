@@ -23,7 +23,15 @@ from schemas.fact import check_fact
 from schemas.identifiers import Pseudonymiser
 from schemas.moments import format_epoch_ms, to_epoch_ms
 from schemas.settings import Settings
-from schemas.topics import FACTS, REPLAY_ATTEMPT_HEADER, REPLAY_HEADER, REPLAY_OF_HEADER, TOUCHPOINTS
+from schemas.topics import (
+    FACTS,
+    REPLAY_ATTEMPT_HEADER,
+    REPLAY_HEADER,
+    REPLAY_OF_HEADER,
+    TOUCHPOINTS,
+    TOUCHPOINTS_REKEYED,
+)
+from schemas.touchpoint import READ_VERSIONS
 from schemas.wire import parse_object
 
 BATCH_LETTERS = 200
@@ -88,6 +96,7 @@ class Door:
         *,
         editor: Editor | None = None,
         history: bool = False,
+        versions: frozenset[int] = READ_VERSIONS,
     ) -> None:
         touchpoints, facts = emitters or (None, None)
         self._sent: list[tuple[str, str]] = []
@@ -99,6 +108,7 @@ class Door:
                 facts=witnesses[1],
                 max_bytes=settings.max_touchpoint_bytes,
                 time_bounds=TimeBounds.of(settings, history=is_history),
+                versions=versions,
             )
             for is_history in (False, True)
         }
@@ -110,7 +120,9 @@ class Door:
         head = letter.head
         try:
             found = self._read(letter)
-            is_history = self._history or REPLAY_HEADER in letter.headers
+            # What was sent on from one customer to another had been let in already, and may be of any age.
+            is_sent_on = head.id.topic == TOUCHPOINTS_REKEYED
+            is_history = self._history or is_sent_on or REPLAY_HEADER in letter.headers
             attempt = head.attempt + head.replays + 1
             event_id = self._clients[is_history].replay(found, _headers(letter, attempt, is_history))
         except Skipped:

@@ -21,6 +21,7 @@ from schemas.identifiers import PERSONAL_KINDS, Pseudonymiser, record_key, stron
 from schemas.moments import format_epoch_ms
 from schemas.settings import SpoolFsync
 from schemas.topics import FACTS, TOUCHPOINTS
+from schemas.touchpoint import READ_VERSIONS
 from schemas.wire import check_touchpoint, encode_touchpoint
 
 _Record = tuple[Emitter, bytes, bytes, str]
@@ -57,6 +58,7 @@ class Client:
         max_bytes: int = MAX_BYTES,
         time_bounds: TimeBounds | None = None,
         spool: Spool | None = None,
+        versions: frozenset[int] = READ_VERSIONS,
     ) -> None:
         self._emitter = emitter
         self._spool = spool
@@ -66,6 +68,7 @@ class Client:
         self._flush_seconds = flush_seconds
         self._max_bytes = max_bytes
         self._time_bounds = time_bounds
+        self._versions = versions
 
     @classmethod
     def connect(
@@ -246,7 +249,7 @@ class Client:
         return event_id
 
     def _touchpoint_record(self, touchpoint: Mapping[str, Any]) -> _Record:
-        checked = check_touchpoint(touchpoint)
+        checked = check_touchpoint(touchpoint, self._versions)
         if self._time_bounds is not None:
             self._time_bounds.check(checked, _now_ms())
         identifiers = self._hide(checked.identifiers)

@@ -27,6 +27,8 @@ from schemas.moments import Moment
 from schemas.properties import Properties
 
 SCHEMA_VERSION: Final = 1
+READ_VERSIONS: Final = frozenset({SCHEMA_VERSION})
+"""What this release reads. `schemas.wire` judges it, as a release that reads more goes before its producers."""
 
 
 def _check_id(value: str) -> str:
@@ -73,7 +75,9 @@ class Touchpoint(BaseModel):
     properties: Properties = Field(default_factory=Properties)
     sent_at: Moment | None = None
     received_at: Moment | None = None
-    schema_version: Annotated[Literal[1], BeforeValidator(_check_version)] = SCHEMA_VERSION
+    schema_version: Annotated[
+        int, BeforeValidator(_check_version), Field(json_schema_extra={"const": SCHEMA_VERSION})
+    ] = SCHEMA_VERSION
 
 
 def type_tag(value: Any) -> str:

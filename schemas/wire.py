@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from schemas.dead_letter import Reason
 from schemas.errors import Undecodable
 from schemas.identifiers import KINDS, is_placeholder
-from schemas.touchpoint import Touchpoint, touchpoint_adapter
+from schemas.touchpoint import READ_VERSIONS, SCHEMA_VERSION, Touchpoint, touchpoint_adapter
 
 MAX_NESTING = 64
 """Objects and arrays inside one another, the touchpoint itself being the first."""
@@ -28,7 +28,9 @@ EARLIEST_MS = 0
 _REQUIRED = frozenset(name for name, field in Touchpoint.model_fields.items() if field.is_required())
 
 
-def parse_touchpoint(raw: bytes | None, max_bytes: int | None = None) -> Touchpoint:
+def parse_touchpoint(
+    raw: bytes | None, max_bytes: int | None = None, versions: Collection[int] = READ_VERSIONS
+) -> Touchpoint:
     """One Kafka record's value as a valid touchpoint. Raises `Undecodable`.
 
     A leading byte-order mark is dropped. JSON is strict: no NaN, no infinities, no number that a double or 64 bits
@@ -41,7 +43,7 @@ def parse_touchpoint(raw: bytes | None, max_bytes: int | None = None) -> Touchpo
         raise Undecodable("empty_record", "the record has no value")
     if max_bytes is not None and len(raw) > max_bytes:
         raise Undecodable("too_large", f"{len(raw)} bytes, and at most {max_bytes} are accepted")
-    return check_touchpoint(parse_object(raw))
+    return check_touchpoint(parse_object(raw), versions)
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -63,13 +65,18 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     return found
 
 
-def check_touchpoint(found: Mapping[str, Any]) -> Touchpoint:
+def check_touchpoint(found: Mapping[str, Any], versions: Collection[int] = READ_VERSIONS) -> Touchpoint:
     """The touchpoint that a decoded object states, with only identifiers that name somebody. Raises `Undecodable`.
 
     Of `identifiers`, unknown kinds and nulls are ignored, and placeholders (`schemas.identifiers.is_placeholder`) are
     dropped as long as another identifier remains. When none remains the reason is `placeholder_identifier`, and
-    `no_identifier` when there was none of a known kind to begin with.
+    `no_identifier` when there was none of a known kind to begin with. Of a version that is not one of `versions`
+    nothing else is judged: what it asks for is not known.
     """
+    version = found.get("schema_version", SCHEMA_VERSION)
+    if type(version) is int and version not in versions:
+        read = ", ".join(map(str, sorted(versions)))
+        raise Undecodable("unknown_version", f"schema_version: {version} is not read here, only {read}")
     given = found.get("identifiers")
     known = _known(given) if isinstance(given, Mapping) else given
     try:

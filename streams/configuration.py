@@ -9,6 +9,7 @@ from functools import cached_property
 from schemas.durations import to_milliseconds
 from schemas.identifiers import Pseudonymiser
 from schemas.settings import Settings
+from schemas.touchpoint import READ_VERSIONS
 from streams.decoding import Door
 from streams.friction.plan import Plan
 from streams.identity.choice import MOST_OWNERS, Limits
@@ -33,7 +34,13 @@ class Configuration:
         return {**self.policy.plan.rules, SOURCE_SILENT.id: SOURCE_SILENT}
 
     @classmethod
-    def of(cls, settings: Settings, plan: Plan, weights: Weights | None = None) -> Configuration:
+    def of(
+        cls,
+        settings: Settings,
+        plan: Plan,
+        weights: Weights | None = None,
+        versions: frozenset[int] = READ_VERSIONS,
+    ) -> Configuration:
         """The configuration that the settings ask for."""
         secret = settings.identifier_key
         door = Door(
@@ -44,6 +51,7 @@ class Configuration:
             pseudonymiser=None
             if secret is None
             else Pseudonymiser(secret.get_secret_value().encode(), settings.identifier_key_id, settings.default_region),
+            versions=versions,
         )
         stitching = StitchingRules(
             gap_ms=to_milliseconds(settings.journey_gap),

@@ -31,7 +31,7 @@ from schemas.identifiers import (
 )
 from schemas.moments import RFC3339, check_moment, to_epoch_ms
 from schemas.topics import IDENTITY_LINKS, REPLAY_HEADER, TOUCHPOINTS_REKEYED
-from schemas.touchpoint import SCHEMA_VERSION, Touchpoint
+from schemas.touchpoint import READ_VERSIONS, Touchpoint
 from schemas.wire import EARLIEST_MS, check_time, parse_touchpoint
 from streams.identity.hops import read_hop, read_key
 from streams.identity.link_decoding import decode_links, take_instructions
@@ -55,6 +55,7 @@ class Door:
     skew_bound_ms: int
     max_bytes: int
     pseudonymiser: Pseudonymiser | None = None
+    versions: frozenset[int] = READ_VERSIONS
 
 
 class _Names(dict[str | None, str | None]):
@@ -74,6 +75,7 @@ class Decoder:
 
     def __init__(self, door: Door, keeps: Mapping[str, tuple[str, ...]] = DETAILS) -> None:
         self._door = door
+        self._versions = door.versions
         self._keeps = keeps
         self._properties = PropertyDecoders(keeps)
         self._keys: dict[str | None, str] = {}
@@ -121,7 +123,7 @@ class Decoder:
         key = self._keys.get(identifiers.get("customer_id")) if len(identifiers) == 1 else None
         key = key or self._key_of(identifiers)
         entry = self._properties.get(wire.type)
-        if key is None or entry is None or wire.schema_version != SCHEMA_VERSION:
+        if key is None or entry is None or wire.schema_version not in self._versions:
             return None
         order_id, case_id = wire.order_id, wire.case_id
         if not (order_id is None or is_clean_text(order_id)) or not (case_id is None or is_clean_text(case_id)):
@@ -174,7 +176,7 @@ class Decoder:
             raise _MISSING
         if len(value) > self._door.max_bytes and not is_sent_on:
             raise Undecodable("too_large", f"{len(value)} bytes; at most {self._door.max_bytes} are taken")
-        touchpoint = parse_touchpoint(value)
+        touchpoint = parse_touchpoint(value, versions=self._versions)
         original_ms = to_epoch_ms(touchpoint.occurred_at)
         hop = read_hop(record) if is_sent_on else None
         received_ms = hop.received_ms if hop else record.timestamp

@@ -21,6 +21,7 @@ from prometheus_client.process_collector import ProcessCollector
 from schemas.errors import JourneysError, Misconfigured
 from schemas.settings import Settings
 from schemas.topics import FACTS
+from schemas.touchpoint import READ_VERSIONS
 from sinks.writer import ClickHouseWriter
 from streams.app import WorkerApp, create_app
 from streams.clock import EndOffsets
@@ -60,8 +61,11 @@ def fail_stop(error: BaseException) -> NoReturn:
     os._exit(CANNOT_GO_ON)
 
 
-def run_worker(settings: Settings, connections: Connections) -> NoReturn:
-    """Run one worker. SIGTERM or SIGINT end it with status 0 after a last flush; what it cannot do ends it with 70."""
+def run_worker(settings: Settings, connections: Connections, versions: frozenset[int] = READ_VERSIONS) -> NoReturn:
+    """Run one worker, which reads these versions of touchpoints.
+
+    SIGTERM or SIGINT end it with status 0 after a last flush; what it cannot do ends it with 70.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     for noisy in ("faust", "mode", "aiokafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -77,7 +81,7 @@ def run_worker(settings: Settings, connections: Connections) -> NoReturn:
     PlatformCollector(registry=registry)
     tune_garbage_collection()
     with _announced(settings, registry):
-        runner = Runner(app, settings, connections, Metrics(registry))
+        runner = Runner(app, settings, connections, Metrics(registry), versions)
         app.opening = runner.start
         runner.wire()
         worker = app.Worker(loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
@@ -121,12 +125,19 @@ def _announced(settings: Settings, registry: CollectorRegistry) -> Iterator[None
 class Runner:
     """Connects one worker to its app: what runs when."""
 
-    def __init__(self, app: WorkerApp, settings: Settings, connections: Connections, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: WorkerApp,
+        settings: Settings,
+        connections: Connections,
+        metrics: Metrics,
+        versions: frozenset[int],
+    ) -> None:
         self.app = app
         servers, options = connections.kafka_servers, connections.aiokafka_options
         writer = ClickHouseWriter(connections.clickhouse_options)
         rules = RuleWatch(directories(settings.rules_dir))
-        configuration = Configuration.of(settings, rules.plan, load_weights())
+        configuration = Configuration.of(settings, rules.plan, load_weights(), versions)
         guard = Guard(SilenceSettings(live_within_ms=configuration.live_within_ms))
         self.outbox = Outbox(servers, options)
         self.ends = EndOffsets(servers, options, metrics)

@@ -16,7 +16,7 @@ from schemas.dead_letter import LetterId
 from schemas.errors import Terminal, Transient
 from schemas.identifiers import Pseudonymiser
 from schemas.settings import Settings
-from schemas.topics import FACTS
+from schemas.topics import FACTS, REPLAY_HEADER, TOUCHPOINTS_REKEYED
 from tests.console.letter_samples import NOW, body, letter
 
 HIDING = Pseudonymiser(b"0123456789abcdef0123456789abcdef", "k1", "IL")
@@ -56,6 +56,14 @@ class Office:
         self.told.clear()
         self.replay(letter(raw, **changed))
         return self.told[0].line(self.is_dry)
+
+
+def test_what_had_been_sent_on_may_be_of_any_age() -> None:
+    old = body(occurred_at="2001-01-01T00:00:00Z")
+    assert "too_old" in Office().verdict(old)
+    office = Office()
+    (sent,) = office.replay(letter(old, id=LetterId(TOUCHPOINTS_REKEYED, 1, 2)))
+    assert (REPLAY_HEADER, b"1") in sent.headers and office.tally.sent == 1
 
 
 def test_a_letter_goes_out_whole_marked_and_as_of_its_arrival() -> None:

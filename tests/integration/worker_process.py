@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from deploy.services import Services, clickhouse_client_options, kafka_client_options
 from schemas.settings import Settings
+from schemas.touchpoint import READ_VERSIONS
 from streams.connections import Connections
 from streams.worker import run_worker
 
 
-def main() -> None:
+def main(versions: frozenset[int] = READ_VERSIONS) -> None:
     settings = Settings()
     services = Services.resolve(settings)
     run_worker(
@@ -19,6 +20,7 @@ def main() -> None:
             kafka_client_options(settings, "aiokafka"),
             clickhouse_client_options(services.clickhouse_url, settings),
         ),
+        versions,
     )
 
 
