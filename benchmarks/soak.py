@@ -6,7 +6,6 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.sharedctypes import Synchronized
@@ -49,11 +48,9 @@ def measure(count: int | None, report: Report) -> list[Figure]:
     """
     [capacity, *_] = throughput.measure(CALIBRATION, report)
     per_second, seconds = capacity.value / 2, count or SECONDS
-    with Ground("apache") as ground, _feeding(ground, per_second) as (sent, is_over):
-        seen = _kill_in_turn(ground, sent, seconds, per_second, report)
-        is_over.set()
-        wait_until(lambda: ground.committed_records() == sent.value > 0, "all to be done", 120)
-        total = _check(ground, sent.value)
+    with Ground("apache") as ground, Feed(ground.kafka, per_second) as feed:
+        seen = _kill_in_turn(ground, feed, seconds, report)
+        total = _check(ground, feed.sent)
     third = len(seen.worker_bytes) // 3
     early, late = median(seen.worker_bytes[third : 2 * third] or [1]), median(seen.worker_bytes[2 * third :])
     return [
@@ -67,41 +64,51 @@ def measure(count: int | None, report: Report) -> list[Figure]:
     ]
 
 
-def _kill_in_turn(ground: Ground, sent: Synchronized[int], seconds: float, per_second: float, report: Report) -> Seen:
+def _kill_in_turn(ground: Ground, feed: Feed, seconds: float, report: Report) -> Seen:
     seen = Seen()
     with contextlib.ExitStack() as opened:
         workers = deque(opened.enter_context(ground.worker(**SETTINGS)) for _ in range(2))
-        wait_until(lambda: _is_near(ground, sent, per_second), "the workers to keep up", 120)
+        wait_until(lambda: _is_near(ground, feed), "the workers to keep up", 120)
         began = time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
-            report(f"{passed:.0f} of {seconds:.0f} s, {sent.value:,} touchpoints, {len(seen.catch_up)} kills")
+            report(f"{passed:.0f} of {seconds:.0f} s, {feed.sent:,} touchpoints, {len(seen.catch_up)} kills")
             if passed >= KILL_SECONDS * (len(seen.catch_up) + 1):
                 seen.worker_bytes.append(workers[0].peak_rss_bytes())
                 workers.popleft().kill()
                 workers.append(opened.enter_context(ground.worker(**SETTINGS)))
-                seen.catch_up.append(_catch_up(ground, sent, per_second, workers))
+                seen.catch_up.append(_catch_up(ground, feed, workers))
             time.sleep(1)
+        total = feed.stop()
+        wait_until(lambda: ground.committed_records() == total, "all to be done", 120)
     return seen
 
 
-def _catch_up(ground: Ground, sent: Synchronized[int], per_second: float, workers: deque[Worker]) -> float:
+def _catch_up(ground: Ground, feed: Feed, workers: deque[Worker]) -> float:
     """Seconds until the dead worker's partitions have an owner and nothing but the last second's records is left."""
     began = time.monotonic()
 
     def is_made_good() -> bool:
         if not all(worker.is_alive for worker in workers):
             raise BenchmarkFailed("; ".join(f"a worker ended: {each.last_words}" for each in workers))
-        shares = [worker.metrics().total("partitions_assigned") for worker in workers]
-        return sum(shares) == PARTITIONS and min(shares) > 0 and _is_near(ground, sent, per_second)
+        shares = [_assigned(worker) for worker in workers]
+        return sum(shares) == PARTITIONS and min(shares) > 0 and _is_near(ground, feed)
 
-    wait_until(is_made_good, "a kill to be made good", KILL_SECONDS, 0.25)
+    try:
+        wait_until(is_made_good, "a kill to be made good", KILL_SECONDS, 0.25)
+    except BenchmarkFailed as error:
+        behind, shares = feed.sent - ground.committed_records(), [_assigned(worker) for worker in workers]
+        raise BenchmarkFailed(f"{error}: at {feed.per_second:,.0f}/s {behind:,} behind, partitions {shares}") from error
     return time.monotonic() - began
 
 
-def _is_near(ground: Ground, sent: Synchronized[int], per_second: float) -> bool:
+def _assigned(worker: Worker) -> float:
+    return worker.metrics().total("partitions_assigned")
+
+
+def _is_near(ground: Ground, feed: Feed) -> bool:
     # The positions are read after the count: what came in between makes it no easier.
-    wanted = sent.value - 1.5 * per_second
-    return sent.value > per_second and ground.committed_records() >= wanted
+    sent = feed.sent
+    return sent > feed.per_second and ground.committed_records() >= sent - 1.5 * feed.per_second
 
 
 def _check(ground: Ground, sent: int) -> int:
@@ -112,23 +119,36 @@ def _check(ground: Ground, sent: int) -> int:
     return sent
 
 
-@contextlib.contextmanager
-def _feeding(ground: Ground, per_second: float) -> Iterator[tuple[Synchronized[int], Event]]:
-    """Send at a steady rate from another process: how many the broker has, and what stops it."""
-    context = get_context("spawn")
-    sent: Synchronized[int] = context.Value("q", 0)
-    is_over = context.Event()
-    process = context.Process(target=_feed, args=(ground.kafka, per_second, sent, is_over))
-    process.start()
-    try:
-        yield sent, is_over
-        process.join(60)
-        if process.exitcode != 0:
-            raise BenchmarkFailed(f"the sender ended with {process.exitcode}")
-    finally:
-        if process.is_alive():
-            process.kill()
-        process.join()
+class Feed:
+    """Sends at a steady rate from another process. A context manager."""
+
+    def __init__(self, servers: str, per_second: float) -> None:
+        context = get_context("spawn")
+        self.per_second = per_second
+        self._sent: Synchronized[int] = context.Value("q", 0)
+        self._is_over = context.Event()
+        self._process = context.Process(target=_feed, args=(servers, per_second, self._sent, self._is_over))
+
+    def __enter__(self) -> Feed:
+        self._process.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.join()
+
+    @property
+    def sent(self) -> int:
+        """How many records the broker has."""
+        return self._sent.value
+
+    def stop(self) -> int:
+        """Send no more; returns how many were sent. Raises BenchmarkFailed if some were not delivered."""
+        self._is_over.set()
+        self._process.join(90)
+        if self._process.exitcode != 0:
+            raise BenchmarkFailed(f"the sender ended with {self._process.exitcode}")
+        return self.sent
 
 
 def _feed(servers: str, per_second: float, sent: Synchronized[int], is_over: Event) -> None:
