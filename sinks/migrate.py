@@ -59,6 +59,8 @@ class Form:
     rewrite: Callable[[Sequence[Migration]], list[Migration]]
 
 
+LEAST_FREE_BYTES = 64 << 20
+
 AS_WRITTEN = Form(is_spread=False, rewrite=list)
 """The form for a single server."""
 
@@ -74,13 +76,14 @@ def migrate(
     """Run what is pending, in order, none above number `up_to`, and return it; nothing pending is fine.
 
     Raises `Misconfigured` when the server's history and the files do not fit together, there is no migration `up_to`,
-    or something pending would cost data and is not allowed to (nothing is run then); `Transient` or `Terminal` when
-    the server fails; a file that had begun is then run again from its top next time.
+    its disk is almost full, or something pending would cost data and is not allowed to (nothing is run then);
+    `Transient` or `Terminal` when the server fails; a file that had begun is then run again from its top next time.
     """
     with _migrator(options) as (connection, migrator):
         _check_form(connection, form)
         due = _pending(connection, migrator, directory, form, up_to)
         if due:
+            check_space(connection.execute("SELECT filesystemAvailable()")[0][0])
             check_dangers([] if allow_dangerous else _dangers(connection, due))
             connection.command("CREATE DATABASE IF NOT EXISTS journeys")
             migrator.init_schema()
@@ -189,6 +192,15 @@ def _check_form(connection: ClickhouseDriverConnection, form: Form) -> None:
     if single and form.is_spread:
         raise Misconfigured(
             "this server holds the tables of a single server: migrate a cluster whose servers are empty, and copy"
+        )
+
+
+def check_space(free_bytes: int) -> None:
+    """Raises `Misconfigured` when there is too little for a change of tables to be safe."""
+    if free_bytes < LEAST_FREE_BYTES:
+        raise Misconfigured(
+            f"ClickHouse's disk has {free_bytes >> 20} MiB left, and at least {LEAST_FREE_BYTES >> 20} MiB must be free: "
+            "a server whose disk fills up while its tables are changed may not start again. Free some space first"
         )
 
 

@@ -1,10 +1,13 @@
 """ClickHouse runs out of parts, memory or disk, or dies in the midst of inserts; then all is as if it had not."""
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
+from schemas.errors import Misconfigured
+from sinks.migrate import MIGRATIONS, migrate
 from tests.faults.conftest import USUAL
 from tests.faults.pressure import (
     MEBIBYTE,
@@ -82,6 +85,17 @@ def test_the_disk_is_full(tmp_path: Path, records: list[Feed], pressure: Pressur
     need_small_disk(tmp_path)
     with PressedPlatform(tmp_path / "platform", dict(SETTINGS), kafka=USUAL, disk_bytes=128 * MEBIBYTE) as platform:
         endure(platform, records, pressure, says)
+
+
+def test_a_schema_is_not_changed_on_a_full_disk(tmp_path: Path) -> None:
+    need_small_disk(tmp_path)
+    more = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, more)
+    (more / "9999_more.sql").write_text("ALTER TABLE journeys.touchpoints ADD COLUMN more String;\n")
+    with PressedPlatform(tmp_path / "platform", kafka=USUAL, disk_bytes=128 * MEBIBYTE) as platform:
+        with no_bytes(platform), pytest.raises(Misconfigured, match="disk has 0 MiB left"):
+            migrate(platform.clickhouse_options, more)
+        assert [each.version for each in migrate(platform.clickhouse_options, more)] == [9999]
 
 
 def test_killed_before_a_part_has_its_name(

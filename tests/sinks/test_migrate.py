@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.errors import JourneysError, Misconfigured, Terminal, Transient
-from sinks.migrate import MIGRATIONS, Migration, migrate, pending, plan, read_migrations, run_times
+from sinks.migrate import MIGRATIONS, Migration, check_space, migrate, pending, plan, read_migrations, run_times
 from sinks.tables import TABLES
 from sinks.writer import ClickHouseWriter
 from tests.sinks.emptied import emptied
@@ -196,3 +196,9 @@ def test_every_statement_can_be_repeated_and_names_its_database() -> None:
             assert REPEATABLE.match(first_line), f"{migration.name}: {first_line}"
             assert re.search(r"\b(journeys|analytics)\b", first_line), f"{migration.name}: {first_line}"
             assert not ONCE_ONLY.search(statement), f"{migration.name}: {first_line}"
+
+
+def test_tables_are_not_changed_where_the_disk_is_almost_full() -> None:
+    check_space(64 << 20)
+    with pytest.raises(Misconfigured, match="disk has 63 MiB left, and at least 64 MiB must be free.*Free some space"):
+        check_space((64 << 20) - 1)
