@@ -199,8 +199,8 @@ def check_space(free_bytes: int) -> None:
     """Raises `Misconfigured` when there is too little for a change of tables to be safe."""
     if free_bytes < LEAST_FREE_BYTES:
         raise Misconfigured(
-            f"ClickHouse's disk has {free_bytes >> 20} MiB left, and at least {LEAST_FREE_BYTES >> 20} MiB must be free: "
-            "a server whose disk fills up while its tables are changed may not start again. Free some space first"
+            f"ClickHouse's disk has {free_bytes >> 20} MiB left, and at least {LEAST_FREE_BYTES >> 20} MiB must be "
+            "free: a server whose disk fills up while its tables are changed may not start again. Free some space first"
         )
 
 
