@@ -25,7 +25,7 @@ def environment(**changed: str) -> dict[str, str]:
 
 
 def journeys(
-    *arguments: str, cwd: Path, stdin: str = "", seconds: float = 50, changed: Mapping[str, str] | None = None
+    *arguments: str, cwd: Path, stdin: str = "", seconds: float = 100, changed: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
@@ -53,7 +53,7 @@ def one_line(text: str) -> str:
     return lines[0]
 
 
-def wait_until(is_true: Callable[[], bool], seconds: float = 40.0) -> None:
+def wait_until(is_true: Callable[[], bool], seconds: float = 80.0) -> None:
     """Wait for something to happen; fail when it does not."""
     deadline = time.monotonic() + seconds
     while not is_true():

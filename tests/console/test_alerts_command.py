@@ -35,7 +35,7 @@ from sinks.writer import ClickHouseWriter
 from tests.console.running import journeys, one_line
 from tests.sinks.rows import columns
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(360)]
 
 NOW_MS = to_epoch_ms(datetime.now(UTC))
 MINUTE_MS = 60_000

@@ -108,7 +108,7 @@ def test_when_nobody_reads_the_output_the_command_ends_with_141_and_without_a_wo
     with unread() as output:
         done = subprocess.run(
             [*COMMAND, *arguments],
-            cwd=tmp_path, env=environment(), stdout=output, stderr=subprocess.PIPE, text=True, timeout=50,
+            cwd=tmp_path, env=environment(), stdout=output, stderr=subprocess.PIPE, text=True, timeout=100,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (141, "")
 
@@ -129,7 +129,7 @@ def ask(how: str, cwd: Path, stdout: int = subprocess.PIPE) -> subprocess.Comple
     """Run a command that writes a row and then loses its server, if it `hangs up`."""
     return subprocess.run(
         [sys.executable, "-c", ASKING, how],
-        cwd=cwd, env=environment(), stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=50,
+        cwd=cwd, env=environment(), stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=100,
     )  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def test_what_is_still_unwritten_at_the_end_and_unread_is_141_too(tmp_path: Path
 def test_a_closed_stream_loses_what_is_written_to_it_and_nothing_else(closed: str, tmp_path: Path) -> None:
     call = ("sh", "-c", f'exec "$0" "$@" {closed}', *COMMAND)
     for arguments, code in ((["--version"], 0), (["status"], 1), (["sell"], 2)):
-        done = subprocess.run([*call, *arguments], cwd=tmp_path, env=environment(), capture_output=True, timeout=50)
+        done = subprocess.run([*call, *arguments], cwd=tmp_path, env=environment(), capture_output=True, timeout=100)
         assert done.returncode == code and b"Traceback" not in done.stderr
         assert (done.stdout == b"") == (code != 0 or ">&-" in closed.split())
 

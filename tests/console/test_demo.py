@@ -8,7 +8,7 @@ import pytest
 
 from tests.console.running import COMMAND, journeys
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(360)]
 RULES = ("broken_promise", "long_wait", "repeat_contact")
 
 

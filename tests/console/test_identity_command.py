@@ -32,7 +32,7 @@ from tests.console.identity_samples import CUSTOMER, SECOND, TABLET, at_ms, link
 from tests.console.running import journeys, one_line
 from tests.sinks.rows import columns
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(360)]
 
 PARTITIONS = 3
 DANA = "email:" + Pseudonymiser(b"secret", "k1", "IL").hide("email", "dana@example.org")

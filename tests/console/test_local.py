@@ -16,7 +16,7 @@ import pytest
 
 from tests.console.running import COMMAND, environment, journeys, one_line, unread, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(360)]
 
 
 class Up:
@@ -165,7 +165,7 @@ def test_rows_that_nobody_reads_end_the_command_with_141(up: Up, form: str) -> N
     with unread() as output:
         done = subprocess.run(
             [*COMMAND, "sql", "SELECT number FROM numbers(100000)", "--format", form, "--limit", "0"],
-            cwd=up.directory, env=environment(), stdout=output, stderr=subprocess.PIPE, timeout=50,
+            cwd=up.directory, env=environment(), stdout=output, stderr=subprocess.PIPE, timeout=100,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (141, b"")
 

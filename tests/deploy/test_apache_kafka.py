@@ -74,7 +74,7 @@ def committed(stack: LocalStack) -> int:
 
 @pytest.mark.integration
 @pytest.mark.apache_kafka
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_what_it_was_given_outlives_kill_and_restart(own: LocalStack) -> None:
     own.start()
     address, pid = own.kafka, own.process("kafka").pid

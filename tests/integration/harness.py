@@ -52,7 +52,7 @@ class Feed:
     partition: int | None = None
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 40.0, every: float = 0.1) -> float:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 80.0, every: float = 0.1) -> float:
     """Wait for a condition and return how long that took; raises AssertionError, saying `what` did not come."""
     began = time.monotonic()
     while not condition():
@@ -92,7 +92,7 @@ class WorkerProcess:
         self._process.kill()
         self._process.wait()
 
-    def terminate(self, seconds: float = 15.0) -> int:
+    def terminate(self, seconds: float = 30.0) -> int:
         """Ask it to stop; returns its exit code. Raises AssertionError when it takes longer than `seconds`."""
         self._process.terminate()
         return self.wait(seconds)
@@ -302,7 +302,7 @@ class Platform:
         [described] = self._ask(lambda: self._admin.describe_topics([topic]))
         return next(int(each["leader_id"]) for each in described["partitions"] if each["partition_index"] == partition)
 
-    def wait_idle(self, seconds: float = 60.0) -> float:
+    def wait_idle(self, seconds: float = 100.0) -> float:
         """Wait until everything sent is committed, nothing is left of it, and a worker is alive; returns seconds."""
         return wait_until(self._is_idle, "lag 0", seconds, every=0.2)
 

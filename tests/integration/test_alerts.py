@@ -14,7 +14,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import touchpoint
 from tests.integration.harness import Platform, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 COLUMNS = (
     "toString(episode_id), rule, rule_version, severity, status, customer_id, toString(journey_id), subject, store_id, "

@@ -13,7 +13,7 @@ from tests.integration.ecom import assert_sessions, kill_in_turn, repeat_some, s
 from tests.integration.expectations import GAP_ONLY, assert_exact, expect, read_ecom
 from tests.integration.harness import Feed, Platform
 
-pytestmark = [pytest.mark.faults, pytest.mark.apache_kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.apache_kafka, pytest.mark.timeout(360)]
 
 
 def test_shuffled_repeated_and_killed_the_sessions_are_the_same(start_platform: StartPlatform, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tests.integration.expectations import GAP_ONLY, read_ecom
 from tests.integration.harness import GROUP, ROOT, Platform, wait_until
 
 Results = dict[str, list[str]]
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 def stream(platform: Platform, touchpoints: list[dict[str, object]]) -> None:

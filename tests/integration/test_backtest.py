@@ -30,7 +30,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import differences, touchpoint
 from tests.integration.harness import Feed, Platform, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(240)]
 
 PARTITIONS = 2
 END = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)

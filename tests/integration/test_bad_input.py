@@ -14,7 +14,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import touchpoint
 from tests.integration.harness import Feed
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 NOW_MS = time.time_ns() // 1_000_000
 KEY = b"customer_id:C-1"

@@ -8,7 +8,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.ecom import assert_sessions, kill_in_turn, repeat_some, shuffle
 from tests.integration.expectations import GAP_ONLY, assert_exact, expect, read_ecom
 
-pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(300)]
 
 
 def test_a_plain_replay_gives_the_sessions(start_platform: StartPlatform, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from tests.integration.canary import (
 from tests.integration.conftest import StartPlatform
 from tests.integration.harness import Platform
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
 def plant(platform: Platform, *, plainly: bool = False) -> None:

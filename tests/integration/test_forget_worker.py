@@ -13,7 +13,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import touchpoint
 from tests.integration.harness import Feed, Platform, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
 def seen(event_id: str, **identifiers: str) -> Feed:

@@ -7,7 +7,7 @@ import pytest
 from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import GAP_ONLY, assert_exact, expect, read_ecom
 
-pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(240)]
 
 
 def test_journeys_go_on_over_more_partitions_of_another_broker(start_platform: StartPlatform, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.integration.ecom import kill_in_turn, repeat_some, shuffle
 from tests.integration.expectations import GAP_ONLY, read_ecom
 from tests.integration.identity import assert_joined, hide_customers
 
-pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(480)]
 
 
 def test_a_plain_replay_joins_what_came_before_the_login(start_platform: StartPlatform, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import GAP_ONLY, assert_exact, expect, touchpoint
 from tests.integration.harness import Feed, Platform, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(240)]
 
 LONG = 10_000
 OTHERS = 500

@@ -10,7 +10,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import touchpoint
 from tests.integration.harness import Feed
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 WANTED = {
     "journeys_touchpoints_accepted",

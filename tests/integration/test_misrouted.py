@@ -9,7 +9,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import GAP_ONLY, assert_exact, expect, touchpoint
 from tests.integration.harness import Feed, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 CUSTOMERS = 40
 TOUCHPOINTS_EACH = 25

@@ -8,7 +8,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import GAP_ONLY, read_ecom
 from tests.integration.outage import CHUNK, LIMIT, SMALL_BUFFER, down, survive, suspended
 
-pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(300)]
 
 
 def test_a_hanging_database_stops_reading_and_nothing_else(start_platform: StartPlatform, tmp_path: Path) -> None:

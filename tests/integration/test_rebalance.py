@@ -10,7 +10,7 @@ from tests.integration.ecom import shuffle, wait_for_progress
 from tests.integration.expectations import GAP_ONLY, assert_exact, expect, read_ecom
 from tests.integration.harness import resume, suspend, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(300)]
 
 FENCED = 70
 

@@ -12,7 +12,7 @@ from schemas.errors import Misconfigured
 from tests.integration.conftest import StartPlatform
 from tests.integration.harness import ROOT, Feed, Platform
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 CUSTOMERS = 40
 
 

@@ -11,7 +11,7 @@ from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import touchpoint
 from tests.integration.harness import Feed, Platform
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
 def reconcile(platform: Platform, *options: str) -> tuple[int, dict[str, Any]]:

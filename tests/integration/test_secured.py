@@ -12,7 +12,7 @@ from tests.integration.harness import WorkerProcess, wait_until
 from tests.integration.secured import secured_clickhouse
 from tests.integration.secured_kafka import PASSWORD, secured_kafka
 
-pytestmark = [pytest.mark.faults, pytest.mark.apache_kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.apache_kafka, pytest.mark.timeout(360)]
 
 
 def viewed(number: int) -> str:

@@ -17,7 +17,7 @@ from tests.console.running import environment, journeys, one_line
 from tests.integration.harness import WorkerProcess, wait_until
 from tests.integration.secured import PASSWORD, ROLES, Secured, secured_clickhouse, user_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
 def changed(secured: Secured, kafka: str, role: str, **more: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from tests.integration.harness import Platform
 from tests.integration.warehouse import OF_ANY_AGE, Delivery, deliver, deliver_and_kill, double, live, refused
 from tests.integration.warehouse_views import EMPTY, Warehouse, compare, empty_views, read_warehouse
 
-pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(480)]
 
 ACTIONS = """
 INSERT INTO journeys.alert_actions (action_id, episode_id, action, by, note, until, acted_at)

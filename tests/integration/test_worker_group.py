@@ -15,7 +15,7 @@ from tests.integration.ecom import shuffle, wait_for_progress
 from tests.integration.expectations import GAP_ONLY, assert_exact, expect, read_ecom
 from tests.integration.harness import Platform, WorkerProcess, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout(240)]
 
 PROCESSES = ("0", "1")
 

@@ -30,7 +30,7 @@ def decision(world: World, identifier: str) -> tuple[str, str]:
     return row["owner"], row["status"]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_tablet_of_ten_thousand_customers_belongs_to_nobody_and_costs_little() -> None:
     customers = 10_000
     world = World(policy(1000), 2, hot=100_000)

@@ -15,7 +15,7 @@ from schemas.partitioning import partition_of
 from schemas.topics import FRICTION_ALERTS
 from streams.outbox import Keyed, Outbox
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 KEYS = [b"episode-%d" % number for number in range(7)]
 ROUNDS, PER_ROUND = 20, 200
