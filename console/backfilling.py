@@ -26,7 +26,7 @@ from producers.mapping import Mapping as RowMapping
 from producers.replay_progress import Identity
 from schemas.settings import Settings
 from sinks import backfill_queries as queries
-from sinks.state_queries import HIGHEST_EPOCH
+from sinks.state_queries import CLOCK_MS, HIGHEST_EPOCH
 from sinks.state_store import claim_epoch, record_flush
 from streams.backfill.links import Change
 
@@ -125,7 +125,7 @@ class Backfill:
             if not self.resumed:
                 journal.epoch_before = bench.attempt(lambda: self._highest_epoch(bench))
                 ((is_empty,),) = bench.attempt(lambda: bench.writer.query(queries.IS_EMPTY))
-                ((since_ms,),) = bench.attempt(lambda: bench.writer.query(queries.NOW_MS))
+                ((since_ms,),) = bench.attempt(lambda: bench.writer.query(CLOCK_MS))
                 journal.is_first, journal.since_ms = bool(is_empty), since_ms
             # A broken rule is told before anything begins.
             assert bench.configuration is not None

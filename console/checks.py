@@ -19,6 +19,7 @@ from producers.topics import check_topics
 from schemas.errors import JourneysError, Misconfigured, Terminal
 from schemas.settings import Settings
 from sinks.migrate import pending
+from sinks.state_queries import CLOCK_MS
 from streams.rules.loading import directories, load_rules
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -239,7 +240,7 @@ def _clock(settings: Settings, services: Services) -> Finding:
     try:
         clickhouse.query("SELECT 1")
         began = time.time()
-        theirs = clickhouse.query("SELECT toUnixTimestamp64Milli(now64(3))")[0][0] / 1000
+        theirs = clickhouse.query(CLOCK_MS)[0][0] / 1000
         return judge_skew(theirs - (began + time.time()) / 2)
     finally:
         clickhouse.close()

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from schemas.identifiers import KINDS
 
-NOW_MS = "SELECT toUnixTimestamp64Milli(now64(3))"
-"""One row: the server's clock."""
-
 IS_EMPTY = """SELECT (SELECT count() FROM journeys.touchpoints) + (SELECT count() FROM journeys.journeys)
     + (SELECT count() FROM journeys.customer_state) + (SELECT count() FROM journeys.identity_links) = 0"""
 """One row: 1 where nobody is known yet."""

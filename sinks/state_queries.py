@@ -13,6 +13,9 @@ IDENTITIES: tuple[tuple[Table, str], ...] = (
 )
 """Tables whose rows a flush may leave behind unfinished, and the column that, with the customer, names a row."""
 
+CLOCK_MS = "SELECT toUnixTimestamp64Milli(now64(3))"
+"""One row: the server's clock."""
+
 HIGHEST_EPOCH = "SELECT max(epoch) FROM journeys.partition_progress WHERE consumer_group = %(group)s"
 """One row: the highest epoch of any partition of the group, 0 if there is none."""
 

@@ -18,6 +18,20 @@ def read_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def check_clock(before_ms: int, theirs_ms: int, after_ms: int, bound_ms: int) -> None:
+    """Compare this machine's clock, read before and after, with another. Raises `Misconfigured` beyond the bound.
+
+    Neither is known to be the right one; but what is late, or due, is decided by this one.
+    """
+    ahead_ms, behind_ms = before_ms - theirs_ms, theirs_ms - after_ms
+    if max(ahead_ms, behind_ms) > bound_ms:
+        off, way = max((ahead_ms, "ahead of"), (behind_ms, "behind"))
+        raise Misconfigured(
+            f"this machine's clock is {off // 1_000} s {way} ClickHouse's, and what is late is decided by it: "
+            "synchronise both clocks (NTP), then start this worker again"
+        )
+
+
 class EndOffsets:
     """End offsets of the watched partitions, asked from the broker now and then.
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
+from schemas.durations import to_milliseconds
 from schemas.errors import Transient
 from schemas.topics import FACTS
-from sinks.state_queries import OPEN_SOURCE_ALERTS, STOCK_FACTS
+from sinks.state_queries import CLOCK_MS, OPEN_SOURCE_ALERTS, STOCK_FACTS
 from sinks.writer import Writer
-from streams.clock import read_clock_ms
+from streams.clock import check_clock, read_clock_ms
 from streams.episodes import Context
 from streams.fact_decoding import FactArrival
 from streams.fact_feed import FactFeed
@@ -28,6 +30,7 @@ from streams.rule_watch import RuleWatch
 from streams.silence import SilentSource, judge_sources
 
 RULES_SECONDS = 2.0
+CLOCK_SECONDS = 60.0
 RETRY_SECONDS = 2.0
 SOURCES_SECONDS = 5.0
 logger = logging.getLogger("journeys.worker")
@@ -78,6 +81,24 @@ class Surroundings:
             except Transient as error:
                 logger.warning("%s; asking again in %g s", error, RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def check_clock(self, bound: timedelta) -> None:
+        """Compare the clocks, if ClickHouse is there. Raises `Misconfigured` when they differ by more."""
+        before_ms = read_clock_ms()
+        try:
+            [(theirs_ms,)] = await asyncio.get_running_loop().run_in_executor(
+                self._reading, self._writer.query, CLOCK_MS
+            )
+        except Transient as error:
+            logger.warning("%s; its clock is compared later", error)
+            return
+        check_clock(before_ms, theirs_ms, read_clock_ms(), to_milliseconds(bound))
+
+    async def watch_clock(self, bound: timedelta) -> None:
+        """Compare the clocks again and again. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(CLOCK_SECONDS)
+            await self.check_clock(bound)
 
     async def watch_rules(self) -> None:
         """Take changed rule files over, and say when they are broken. Runs until cancelled."""

@@ -144,6 +144,8 @@ class Runner:
         self.pipeline = Pipeline(settings, configuration, app, writer, self.outbox, self.ends, metrics, fail_stop)
         self.surroundings = Surroundings(rules, FactBook(), guard, self.pipeline, self.outbox, writer, metrics)
         self.facts = FactFeed(servers, options, configuration.door, self.surroundings.take_facts, self._refuse_fact)
+        # Beyond it, the touchpoints of whose clock is right would be refused here.
+        self.clock_bound = settings.furthest_ahead
         self._tasks: list[asyncio.Task[None]] = []
 
     def wire(self) -> None:
@@ -166,10 +168,13 @@ class Runner:
         try:
             await self.outbox.start()
             await self.ends.start()
+            await self.surroundings.check_clock(self.clock_bound)
         except KafkaConnectionError as error:
             fail_stop(Misconfigured(f"cannot reach Kafka: {error}"))
+        except JourneysError as error:
+            fail_stop(error)
         jobs = (self.pipeline.flush_when_due, self._tick, self._refresh, self._sweep, self._follow_facts)
-        for job in (*jobs, self.surroundings.watch_rules, self.surroundings.watch_sources):
+        for job in (*jobs, self.surroundings.watch_rules, self.surroundings.watch_sources, self._watch_clock):
             self._tasks.append(asyncio.create_task(_guarded(job)))
 
     async def _read(self, stream: Any) -> None:
@@ -182,6 +187,9 @@ class Runner:
 
     async def _follow_facts(self) -> None:
         await self.surroundings.follow_facts(self.facts)
+
+    async def _watch_clock(self) -> None:
+        await self.surroundings.watch_clock(self.clock_bound)
 
     async def _refuse_fact(self, refusal: Refusal) -> None:
         await self.pipeline.refusals.add(FACTS, FACTS_PARTITION, refusal)
