@@ -128,6 +128,23 @@ def _compare(found: Counter[str], wanted: Counter[str], where: str, findings: Fi
     findings.doubled += [f"{each} {where}" for each, count in sorted(found.items()) if count > max(wanted[each], 1)]
 
 
+def find_disorder(ledger: Mapping[str, Entry], records: Iterable[Record]) -> list[str]:
+    """What first came to the topic behind a later one of its key; the ledger is in the order of sending."""
+    places = {identity: number for number, identity in enumerate(ledger)}
+    firsts: dict[str, bytes] = {}
+    for record in records:
+        firsts.setdefault(str(json.loads(record.value)["event_id"]), record.key)
+    latest: dict[bytes, str] = {}
+    late = []
+    for identity, key in firsts.items():
+        before = latest.setdefault(key, identity)
+        if places[identity] < places[before]:
+            late.append(f"{identity} behind {before}")
+        else:
+            latest[key] = identity
+    return late
+
+
 def row_of(record: Record) -> Row:
     """What a record's touchpoint looks like to analysts."""
     body = json.loads(record.value)
