@@ -13,7 +13,10 @@ Signature = tuple[tuple[str, int, int], ...]
 
 
 class RuleWatch:
-    """The rule set in force. `fault` is one line when the files are broken; the set of before is then kept."""
+    """The rule set in force. `fault` is one line when the files are broken; the set of before is then kept.
+
+    `changes` is one line that says in what the set differs from the one before.
+    """
 
     def __init__(self, directories: Sequence[Path]) -> None:
         """Raises Misconfigured when the files are broken already: there is no set of before."""
@@ -21,6 +24,7 @@ class RuleWatch:
         self._signature = self._sign()
         self.rule_set: RuleSet = load_rule_set(self._directories)
         self.fault: str | None = None
+        self.changes = ""
 
     @property
     def plan(self) -> Plan:
@@ -41,6 +45,7 @@ class RuleWatch:
         self.fault = None
         if found.digest == self.rule_set.digest:
             return False
+        self.changes = describe_changes(self.rule_set, found)
         self.rule_set = found
         return True
 
@@ -48,6 +53,22 @@ class RuleWatch:
         """What tells that a file came, went or changed."""
         found = [path for directory in self._directories for path in sorted(directory.glob("*.y*ml"))]
         return tuple(_sign_file(path) for path in found)
+
+
+def describe_changes(former: RuleSet, latter: RuleSet) -> str:
+    """Which rules came, went or changed, and whether calendars did: `changed: wismo, long_wait; off: promoter`."""
+    before, after = ({rule.id: rule for rule in each.rules} for each in (former, latter))
+    kinds = {
+        "changed": [name for name in after if name in before and before[name] != after[name]],
+        "on": [name for name in after if name not in before],
+        "off": [name for name in before if name not in after],
+        "calendars": [
+            name
+            for name in sorted(former.calendars.keys() | latter.calendars.keys())
+            if former.calendars.get(name) != latter.calendars.get(name)
+        ],
+    }
+    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
 
 
 def _sign_file(path: Path) -> tuple[str, int, int]:

@@ -115,7 +115,7 @@ class Surroundings:
                 await self._pipeline.adopt(self._rules.plan)
                 self._metrics.rules.set(len(self._rules.rule_set.rules))
                 self._metrics.rule_changes.inc()
-                logger.warning("Other rules are in force now: %d of them", len(self._rules.rule_set.rules))
+                logger.warning("%d rules are in force now; %s", len(self._rules.rule_set.rules), self._rules.changes)
 
     async def watch_sources(self) -> None:
         """State what was heard of the sources, and tell of those that have gone silent. Runs until cancelled."""

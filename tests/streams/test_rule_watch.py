@@ -9,7 +9,7 @@ import pytest
 
 from schemas.errors import Misconfigured
 from streams.rule_watch import RuleWatch
-from streams.rules.loading import directories
+from streams.rules.loading import SHIPPED, directories
 
 OFF = "id: promoter\nenabled: false\n"
 
@@ -34,6 +34,22 @@ def test_a_change_is_taken_over_and_a_fault_keeps_what_was(tmp_path: Path) -> No
     assert not watch.reload() and watch.fault is None, "mended, and the same as before"
     (tmp_path / "own.yaml").unlink()
     assert watch.reload() and "promoter" in watch.plan.rules
+
+
+def test_what_changed_is_told_by_name(tmp_path: Path) -> None:
+    watch = RuleWatch(directories(tmp_path))
+    write(tmp_path, OFF, 1)
+    (tmp_path / "wismo.yaml").write_text(
+        next(SHIPPED.glob("wismo.y*ml")).read_text("utf-8").replace("version: 1", "version: 9"), "utf-8"
+    )
+    (tmp_path / "calendars.yaml").write_text(
+        "depot:\n  zone: Asia/Jerusalem\n  hours: {mon: ['08:00-16:00']}\n", "utf-8"
+    )
+    assert watch.reload(), watch.fault
+    assert watch.changes == "changed: wismo; off: promoter; calendars: depot"
+    (tmp_path / "own.yaml").unlink()
+    assert watch.reload()
+    assert watch.changes == "on: promoter"
 
 
 def test_files_that_are_broken_from_the_start_are_refused(tmp_path: Path) -> None:
