@@ -58,15 +58,12 @@ class RuleWatch:
 def describe_changes(former: RuleSet, latter: RuleSet) -> str:
     """Which rules came, went or changed, and whether calendars did: `changed: wismo, long_wait; off: promoter`."""
     before, after = ({rule.id: rule for rule in each.rules} for each in (former, latter))
+    hours, new_hours = ({name: each.opening for name, each in one.calendars.items()} for one in (former, latter))
     kinds = {
         "changed": [name for name in after if name in before and before[name] != after[name]],
         "on": [name for name in after if name not in before],
         "off": [name for name in before if name not in after],
-        "calendars": [
-            name
-            for name in sorted(former.calendars.keys() | latter.calendars.keys())
-            if former.calendars.get(name) != latter.calendars.get(name)
-        ],
+        "calendars": sorted(name for name in hours | new_hours if hours.get(name) != new_hours.get(name)),
     }
     return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
 

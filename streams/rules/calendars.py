@@ -134,7 +134,7 @@ class Calendar:
     """
 
     def __init__(self, opening: Opening) -> None:
-        self._opening = opening
+        self.opening = opening
         self._zone = read_zone(opening.zone)
         closes = opening.holidays != "none" and not opening.holidays_open
         self._holidays = _holidays_of(opening.holidays) if closes else {}
@@ -169,7 +169,7 @@ class Calendar:
         return sum(bool(self._hours_of(date.fromordinal(day))) for day in days)
 
     def _hours_of(self, day: date) -> tuple[Interval, ...]:
-        opening = self._opening
+        opening = self.opening
         if day in opening.extra:
             return opening.extra[day]
         if day in opening.closed or day in self._holidays:
