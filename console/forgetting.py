@@ -16,6 +16,7 @@ from console.forgetting_letters import find_letters, find_notes
 from console.forgetting_names import Asked, Needles
 from console.forgetting_receipt import Alias, Place, Receipt, list_beyond
 from console.forgetting_scan import count_system_logs, scan_table
+from console.forgetting_states import find_states
 from console.forgetting_tables import (
     PURGE_SECONDS,
     BaseTable,
@@ -149,7 +150,7 @@ class Forgetting:
         needles = self._needles()
         self._episodes |= find_episodes(self.clickhouse, needles)
         letters, notes = find_letters(self.clickhouse, needles), find_notes(self.clickhouse, needles)
-        return Person(needles, frozenset(self._episodes), letters, notes)
+        return Person(needles, frozenset(self._episodes), letters, notes, find_states(self.clickhouse, needles))
 
     def _count(self, part: Part) -> Place:
         name = part.table.name + (f" ({part.taken_out})" if part.taken_out else "")

@@ -15,6 +15,7 @@ from typing import Any
 
 from console.forgetting_letters import Letters
 from console.forgetting_names import Needles
+from console.forgetting_states import States
 from schemas.errors import JourneysError, Misconfigured
 from sinks.writer import Beside, ClickHouseWriter
 
@@ -27,6 +28,7 @@ NOT_OF_CUSTOMERS: Mapping[str, str] = {
     "journeys.schema_versions": "migrations",
 }
 LETTERS, REPLAYS, ACTIONS = "journeys.dead_letters", "journeys.dead_letter_replays", "journeys.alert_actions"
+STATES = "journeys.customer_state"
 OWNERS, LINKS, TOUCHPOINTS = "journeys.identity_owners", "journeys.identity_links", "journeys.touchpoints"
 LAST = (TOUCHPOINTS, LINKS, OWNERS)
 """Erased last: if the command dies on the way, these tell the next one who the customer was."""
@@ -72,19 +74,23 @@ class BaseTable:
 
 @dataclass(frozen=True)
 class Person:
-    """The customer as tables know them: identifiers, alerts, and free text by its place, refused records and notes."""
+    """The customer as tables know them: identifiers, alerts, and what names them by its place.
+
+    That is refused records, notes, and former states of others.
+    """
 
     needles: Needles
     episodes: frozenset[str]
     letters: Letters
     notes: frozenset[str] = frozenset()
+    states: States = States()
 
 
 @dataclass(frozen=True)
 class Part:
     """Rows of one table: how they are found with `wanted` beside the query, and the statements that erase them.
 
-    `taken_out` says what is taken out of rows that stay; empty where they go.
+    `taken_out` says what else goes than the customer's own rows.
     """
 
     table: BaseTable
@@ -136,6 +142,9 @@ def _parts(table: BaseTable, person: Person) -> Iterator[Part]:
     if finds:
         statements = tuple(f"ALTER TABLE {table.quoted} DELETE WHERE {condition}" for condition in erasures)
         yield Part(table, " OR ".join(f"({find})" for find in finds), statements)
+    if table.name == STATES and (former := list(person.states.conditions())):
+        statements = tuple(f"ALTER TABLE {table.quoted} DELETE WHERE {each}" for each in former)
+        yield Part(table, " OR ".join(former), statements, taken_out="former states of others")
     if table.name == TOUCHPOINTS:
         yield _strip(table, person.needles)
     if table.name == ACTIONS and person.notes:

@@ -92,3 +92,19 @@ def test_what_an_erased_customer_shared_goes_on_with_the_others(start_platform: 
     platform.wait_idle()
     customers = {event: customer for (_, event), (customer, _) in platform.members().items()}
     assert customers == {"s2": OTHER, "s4": OTHER}
+
+
+def test_what_was_unlinked_before_names_nobody_who_is_erased(start_platform: StartPlatform) -> None:
+    platform = start_platform()
+    platform.wait_assigned(platform.start_worker())
+    platform.send([seen("u1", customer_id=CUSTOMER, email=EMAIL_NEW), seen("u2", email=EMAIL_NEW)])
+    wait_until(lambda: linked(platform) == 1, "the link")
+    platform.wait_idle()
+    where, both = platform.directory, (f"email:{EMAIL}", f"customer_id:{CUSTOMER}")
+    unlink = ("identity", "unlink", *both, "--reason", "a shared address")
+    assert journeys("--data-dir", str(where), *unlink, cwd=where.parent, changed=SECRETS).returncode == 0
+    platform.wait_idle()
+
+    receipt = forget(platform, f"customer_id:{CUSTOMER}", "--yes", "--wait", "30s")
+    assert receipt["clean"], receipt
+    assert platform.query("SELECT count() > 0 FROM journeys.customer_state") == [(True,)], "of the e-mail"
