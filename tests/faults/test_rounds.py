@@ -19,14 +19,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 FENCED = 70
 
 
-def test_five_kills_in_order(start_platform: StartPlatform, tmp_path: Path, seed: int) -> None:
-    records = read_ecom(tmp_path)
-    platform = start_platform(**GAP_ONLY)
-    kill_in_turn(platform, platform.start_worker(), records, kills=5)
-    platform.wait_idle()
-    assert_sessions(platform, records)
-
-
 def test_five_kills_shuffled_and_repeated(start_platform: StartPlatform, tmp_path: Path, seed: int) -> None:
     records = read_ecom(tmp_path)
     platform = start_platform(**GAP_ONLY)
