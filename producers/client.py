@@ -186,13 +186,16 @@ class Client:
     def flush(self, timeout_seconds: float | None = None) -> Report:
         """Wait for the broker's answers, and report on everything sent since the last report.
 
-        With a spool, what has no answer by then is reported as spooled; raises `Transient` if the disk failed to make
-        it durable.
+        With a spool, what has no answer by then is reported as spooled, and what other threads are sending meanwhile
+        in a later report; raises `Transient` if the disk failed to make it durable.
         """
         seconds = self._flush_seconds if timeout_seconds is None else timeout_seconds
         deadline = time.monotonic() + seconds
         for emitter in self._emitters():
             emitter.flush(max(0.0, deadline - time.monotonic()))
+        if self._spool is not None:
+            # The spool has answered for all that it had; what it has now came while it did.
+            return self._deliveries.report(None)
         self._deliveries.wait(max(0.0, deadline - time.monotonic()))
         return self._deliveries.report(f"not confirmed within {seconds:g} s; it may still arrive")
 

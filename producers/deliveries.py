@@ -81,12 +81,17 @@ class Deliveries:
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting, timeout_seconds)
 
-    def report(self, unanswered: str) -> Report:
-        """Close the account: what has no answer by now is undelivered for that reason, whatever comes later."""
+    def report(self, unanswered: str | None) -> Report:
+        """Close the account: what has no answer by now is undelivered for that reason, whatever comes later.
+
+        Without a reason it stands in the report after its answer.
+        """
         with self._changed:
-            self._undelivered += [Undelivered(event_id, unanswered) for event_id, _ in self._waiting.values()]
+            if unanswered is not None:
+                self._undelivered += [Undelivered(event_id, unanswered) for event_id, _ in self._waiting.values()]
+                self._waiting, self._bytes = {}, 0
             report = Report(self._delivered, self._undelivered, self._spooled)
-            self._waiting, self._bytes, self._undelivered = {}, 0, []
+            self._undelivered = []
             self._delivered = self._spooled = 0
             self._changed.notify_all()
             return report

@@ -76,7 +76,7 @@ class Spool:
         self._fsync, self._say, self._timing = fsync, say, timing
         self._changed = threading.Condition()
         self._pending: dict[Place, tuple[Answered, int]] = {}
-        self._pending_bytes = self._delivered = 0
+        self._pending_bytes = self._delivered = self._untold = 0
         self._is_reached = self._is_closed = False
         self._fault: str | None = None
         self._progress_at = time.monotonic()
@@ -118,7 +118,8 @@ class Spool:
 
     def flush(self, timeout_seconds: float) -> None:
         """Wait for the broker's answers, at most so long; what has none then is `Spooled`. What is spooled is durable
-        afterwards, as far as `fsync` lets it; raises `Transient` when the disk failed to make it so.
+        afterwards, as far as `fsync` lets it; raises `Transient` when the disk failed to make it so. All senders have
+        heard their answers then.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._pending, timeout_seconds)
@@ -130,8 +131,9 @@ class Spool:
             reason = str(error)
             raise
         finally:
-            for answered in unanswered:
-                answered(reason)
+            self._tell([(answered, reason) for answered in unanswered])
+            with self._changed:
+                self._changed.wait_for(lambda: not self._untold)
 
     def drain(self, patience_seconds: float, observe: Callable[[SpoolStatus], None] = lambda _: None) -> bool:
         """Wait until the spool is empty, or nothing was acknowledged for so long; returns whether it is empty."""
@@ -182,8 +184,7 @@ class Spool:
         with self._changed:
             self._is_reached, self._fault = False, reason
             unanswered = self._take_all_pending()
-        for answered in unanswered:
-            answered(self._spooled())
+        self._tell([(answered, self._spooled()) for answered in unanswered])
 
     def settled(self, answers: list[tuple[Place, str | None]]) -> None:
         """Hear from the drainer, and pass it on to whoever still waits for it."""
@@ -191,26 +192,25 @@ class Spool:
             self._is_reached, self._fault = True, None
             self._progress_at = time.monotonic()
             self._delivered += sum(reason is None for _, reason in answers)
-            awaited = [(self._pop(place), reason) for place, reason in answers]
-        for answered, reason in awaited:
-            if answered is not None:
-                answered(reason)
+            awaited = [(answered, reason) for place, reason in answers if (answered := self._pop(place)) is not None]
+            self._untold += len(awaited)
+        self._tell(awaited)
 
     def damaged(self, place: Place) -> None:
         """Hear from the drainer; nobody may take what is set aside for something that will be sent."""
         with self._changed:
             gone = [each for each in self._pending if each.segment == place.segment and each.end > place.end]
-            unanswered = [self._pop(each) for each in gone]
-        for answered in unanswered:
-            if answered is not None:
-                answered(f"damaged on disk, and set aside in {self.directory}")
+            unanswered = [answered for each in gone if (answered := self._pop(each)) is not None]
+            self._untold += len(unanswered)
+        self._tell([(answered, f"damaged on disk, and set aside in {self.directory}") for answered in unanswered])
 
     def keeps(self, place: Place, record: SpooledRecord, reason: str) -> bool:
         """Tell the sender of a refused record, or keep it when no sender will hear of it any more."""
         with self._changed:
             answered = self._pop(place)
+            self._untold += answered is not None
         if answered is not None:
-            answered(reason)
+            self._tell([(answered, reason)])
             return True
         try:
             files.append_private(self.directory / REFUSED_FILE, _describe(record, reason))
@@ -244,8 +244,19 @@ class Spool:
         unanswered = [answered for answered, _ in self._pending.values()]
         self._pending.clear()
         self._pending_bytes = 0
+        self._untold += len(unanswered)
         self._changed.notify_all()
         return unanswered
+
+    def _tell(self, answers: list[tuple[Answered, str | None]]) -> None:
+        """Answer, outside of the lock, what was counted as untold when it left the pending."""
+        try:
+            for answered, reason in answers:
+                answered(reason)
+        finally:
+            with self._changed:
+                self._untold -= len(answers)
+                self._changed.notify_all()
 
     def _keep(self) -> None:
         """Once in a while make durable what was written, and note what was acknowledged."""

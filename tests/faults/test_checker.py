@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.checker import Findings, Record, Seen, check, row_of
+from tests.faults.checker import Findings, Record, Seen, check, find_disorder, row_of
 from tests.faults.ledger import Entry, Event, Ledger, generate, hash_value, read_ledger
 
 EVENTS = generate(seed=3, count=300)
@@ -58,6 +58,19 @@ def test_order_does_not_matter() -> None:
     backwards = Seen(seen.records[::-1], seen.rows[::-1], seen.letters[::-1])
     assert check(ledger, backwards).checksums == check(ledger, seen).checksums
     assert check(ledger, backwards).is_clean
+
+
+def test_of_a_key_what_comes_first_must_come_in_the_order_of_sending() -> None:
+    ledger, seen = whole()
+    assert not find_disorder(ledger, seen.records)
+    # Again, from anywhere on, is no disorder, and neither is another order of keys.
+    assert not find_disorder(ledger, seen.records + seen.records[100:])
+    assert not find_disorder(ledger, sorted(seen.records, key=lambda record: record.key))
+    early, late = [record for record in seen.records if record.key == seen.records[0].key][2:4]
+    places = seen.records.index(early), seen.records.index(late)
+    seen.records[places[0]], seen.records[places[1]] = late, early
+    early_id, late_id = (json.loads(record.value)["event_id"] for record in (early, late))
+    assert find_disorder(ledger, seen.records) == [f"{early_id} behind {late_id}"]
 
 
 def lose(seen: Seen) -> None:

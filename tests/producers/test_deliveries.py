@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from producers.deliveries import Deliveries, Report, Undelivered
+from producers.emitters import Spooled
 from schemas.errors import Transient
 
 
@@ -15,6 +16,17 @@ def test_each_record_stands_in_exactly_one_report() -> None:
     assert first == Report(1, [Undelivered("e-1", "refused"), Undelivered("e-2", "no answer")])
     deliveries.answer(tickets[2], None)
     assert deliveries.report("no answer") == Report(0, [])
+
+
+def test_without_a_reason_what_has_no_answer_stands_in_a_later_report() -> None:
+    deliveries = Deliveries(1000, 0.01)
+    tickets = [deliveries.reserve(f"e-{i}", 10) for i in range(3)]
+    deliveries.answer(tickets[0], None)
+    deliveries.answer(tickets[1], "refused")
+    assert deliveries.report(None) == Report(1, [Undelivered("e-1", "refused")])
+    deliveries.answer(tickets[2], Spooled("kept"))
+    assert deliveries.report(None) == Report(0, [], 1)
+    assert deliveries.report(None) == Report(0, [])
 
 
 def test_a_second_answer_counts_nothing() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -219,3 +220,35 @@ def test_a_client_tells_delivered_from_spooled_and_leaves_in_peace_with_what_is_
         assert (report.delivered, report.spooled, report.undelivered) == (0, 1, [])
         assert client.spool is not None and client.spool.records == 1 and not client.drain()
     assert sorted(topic for topic, _ in broker.records) == ["facts", "touchpoints"]
+
+
+def test_a_flush_returns_when_every_sender_has_heard(tmp_path: Path) -> None:
+    answers: list[str | None] = []
+
+    def hear(answer: str | None) -> None:
+        time.sleep(0.1)
+        answers.append(answer)
+
+    with spooling(tmp_path, BrokerDouble()) as spool:
+        for _ in range(3):
+            spool.to("touchpoints").send(b"k", b"v", (), hear)
+        spool.flush(PATIENCE)
+        assert answers == [None] * 3
+
+
+def test_what_is_tracked_while_another_thread_flushes_stands_once_in_the_reports(tmp_path: Path) -> None:
+    with Client.through(Spool(tmp_path, BrokerDouble().reach, timing=QUICK)) as client:
+
+        def track() -> None:
+            for _ in range(2000):
+                client.track("kiosk", source="web", identifiers={"customer_id": "C-1"})
+
+        tracking = threading.Thread(target=track)
+        tracking.start()
+        reports = []
+        while tracking.is_alive():
+            reports.append(client.flush(0.0))
+        tracking.join()
+        reports.append(client.flush())
+    assert [report.undelivered for report in reports if report.undelivered] == []
+    assert sum(report.delivered + report.spooled for report in reports) == 2000
