@@ -16,6 +16,7 @@ from schemas.identifiers import customer_name
 from sinks.comparison import HourFound, SeenRecord, compare
 from sinks.writer import ClickHouseWriter
 from streams.decoding import Decoder, Door
+from streams.identity.hops import is_instruction
 from streams.records import Record
 
 STRETCH_RECORDS = 100_000
@@ -123,7 +124,11 @@ def read_stretch(consumer: Any, stretch: Stretch) -> Iterator[list[Record]]:
 
 
 def see(records: list[Record], decoder: Decoder) -> list[SeenRecord]:
-    """Who and what each record is about, as the worker reads it; what it cannot read has no identity."""
+    """Who and what each record is about, as the worker reads it; what it cannot read has no identity.
+
+    What only tells a worker to do something is left out.
+    """
+    records = [record for record in records if not is_instruction(record)]
     if not records:
         return []
     # Whose chunk it is makes no difference to what is in it.

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from console.backfill_crew import Crew
 from console.backfill_setup import Bench, Claims, Setup
+from console.backfilling import Backfill, Wanted
 from deploy.services import clickhouse_client_options
 from schemas.errors import Fenced
 from schemas.settings import Settings
@@ -171,6 +173,32 @@ def test_a_worker_that_ran_while_a_backfill_was_stopped_is_noticed(
     stream(platform, [row("live", 6, customer_id="C-1")])
     subprocess.run(command, cwd=ROOT, env=environment(platform), stdin=subprocess.DEVNULL, check=True, timeout=60)
     assert platform.query("SELECT customer_id, touchpoints FROM analytics.journeys") == [("C-1", 5)]
+
+
+class CutOff(Backfill):
+    """Ends where all is loaded and nothing is stitched."""
+
+    def _claim(self, crew: Crew) -> Claims:
+        raise KeyboardInterrupt
+
+
+def test_what_another_run_had_loaded_when_it_was_cut_off_is_stitched_too(
+    start_platform: StartPlatform, tmp_path: Path
+) -> None:
+    """Also where ClickHouse has kept that copy of a touchpoint and thrown away the one that was loaded again."""
+    platform = start_platform(**SETTINGS)
+    january = write_parquet(tmp_path / "january.parquet", [row(f"a-{n}", 1 + n, customer_id="C-1") for n in range(4)])
+    february = write_parquet(tmp_path / "february.parquet", [row("b", 9, customer_id="C-2")])
+    settings = Settings(data_dir=platform.directory, **SETTINGS)  # type: ignore[arg-type]
+    wanted = Wanted([january], None, platform.directory, 1)
+    with pytest.raises(KeyboardInterrupt):
+        CutOff(wanted, settings, platform.clickhouse_options, 4, lambda *_: None, lambda _: None).run()
+    assert platform.query("SELECT uniqExact(event_id) FROM journeys.touchpoints") == [(4,)]
+    assert platform.query("SELECT count() FROM analytics.journeys") == [(0,)]
+    platform.query("OPTIMIZE TABLE journeys.touchpoints FINAL")
+    assert backfill(platform, str(january), str(february), "--processes", "1").returncode == 0
+    found = platform.query("SELECT customer_id, touchpoints FROM analytics.journeys ORDER BY 1")
+    assert found == [("C-1", 4), ("C-2", 1)]
 
 
 def test_what_is_no_touchpoint_is_kept_with_its_reason(start_platform: StartPlatform, tmp_path: Path) -> None:

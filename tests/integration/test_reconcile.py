@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from schemas.topics import TOUCHPOINTS_REKEYED
 from tests.console.running import journeys
 from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import touchpoint
@@ -38,6 +39,12 @@ def test_a_lost_a_doubled_and_a_strange_touchpoint_are_named(start_platform: Sta
     assert (code, found["is_right"], found["records"]) == (0, True, 427), found
     assert (found["refused"], found["repeats"], found["missing"]) == (2, 25, 0)
     assert sum(hour["records"] for hour in found["hours"]) == 427
+    told = journeys("--data-dir", str(platform.directory), "rebuild", "--all", "--yes", cwd=platform.directory)
+    assert told.returncode == 0, told.stderr
+    platform.wait_idle()
+    assert any(platform.broker_ends(TOUCHPOINTS_REKEYED).values()), "what asks for it is there"
+    code, found = reconcile(platform)
+    assert (code, found["is_right"], found["records"]) == (0, True, 427), found
 
     platform.writer.query(
         "DELETE FROM journeys.touchpoints WHERE event_id IN ('e-7', 'e-30') AND customer_id LIKE 'C-%'"
