@@ -122,23 +122,41 @@ def read_rows(piece: Piece, mapping: Mapping | None, size: int) -> Iterator[list
         yield [row for each in given if (row := _map(each, mapper)) is not None]
 
 
+REJECTED_FIELDS = frozenset({"file", "line", "reason", "detail", "row"})
+"""What a line says of a row that was rejected."""
+
+
 def _rows(piece: Piece, mapping: Mapping | None) -> Iterator[Row]:
     if piece.group is not None:
         for number, table in enumerate(read_tables(piece, 10_000)):
             yield from rows_of(table, piece.first_line + number * 10_000)
         return
     with open_input(piece.path) as (content, _):
-        if mapping is not None and format_of(piece.path, mapping.format) == "csv":
+        # What was rejected of a CSV file is mended as lines of JSON, and the mapping still says that it is CSV.
+        is_json = piece.path.name.removesuffix(".gz").endswith(".ndjson")
+        if mapping is not None and not is_json and format_of(piece.path, mapping.format) == "csv":
             yield from read_csv(content, mapping.delimiter, mapping.columns(), str(piece.path))
         else:
-            yield from read_ndjson(content)
+            yield from map(unwrap, read_ndjson(content))
+
+
+def unwrap(row: Row) -> Row:
+    """The row that a line of a file of rejected rows is about; any other as it is."""
+    within = row.values.get("row")
+    if row.fault is None and row.values.keys() == REJECTED_FIELDS and isinstance(within, dict):
+        return Row(row.line, within, within)
+    return row
 
 
 def rows_of(table: pa.Table, first_line: int) -> Iterator[Row]:
-    """The rows of a Parquet table: times as RFC 3339, maps as objects, bytes as text, and what is null left out."""
+    """The rows of a Parquet table: times as RFC 3339, maps as objects, bytes as text.
+
+    What is null is left out, and so is what is an empty text: the tables of `analytics`, and what is written of them,
+    know no other way to say that there is none.
+    """
     for line, values in enumerate(table.to_pylist(), first_line):
         try:
-            plain = {name: _plain(value) for name, value in values.items() if value is not None}
+            plain = {name: _plain(value) for name, value in values.items() if value not in (None, "")}
         except UnicodeDecodeError as error:
             fault = Rejected("invalid_utf8", f"byte {error.start} is not UTF-8: {error.reason}")
             yield Row(line, {}, {name: repr(value) for name, value in values.items()}, fault)

@@ -202,7 +202,8 @@ class Decoder:
         if all(is_pseudonym(identifiers[kind]) for kind in PERSONAL_KINDS & identifiers.keys()):
             return identifiers
         if self._door.pseudonymiser is None:
-            raise Undecodable("invalid_identifier", "e-mail or phone came, but no identifier_key is set to hide them")
+            detail = "e-mail or phone came, and JOURNEYS_IDENTIFIER_KEY is not set to hide them"
+            raise Undecodable("invalid_identifier", detail)
         try:
             return self._door.pseudonymiser.hide_all(identifiers)
         except ValueError as error:

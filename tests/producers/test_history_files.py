@@ -122,3 +122,20 @@ def test_a_file_that_breaks_off_is_an_error_not_an_end(tmp_path: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Misconfigured, match="broken"):
         rows_in(path)
+
+
+@pytest.mark.parametrize("form", ["", "format: csv\n"])
+def test_rejected_rows_are_read_as_they_were_once_somebody_has_mended_them(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "rejected.ndjson"
+    row = {"kind": "view", "at": "2026-01-02 10:00:00", "user": "C-1", "details.sku": "S"}
+    told = {"file": "a.csv", "line": 7, "reason": "missing_field", "detail": "user"}
+    path.write_text(json.dumps({**told, "row": row}) + "\n" + json.dumps(row) + "\n", "utf-8")
+    mended = rows_in(path, form + MAPPING)
+    assert [(each.line, each.raw["user"], each.fault) for each in mended] == [(1, "C-1", None), (2, "C-1", None)]
+
+
+def test_what_is_empty_in_parquet_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"event_id": ["e"], "order_id": [""], "case_id": pa.array([None], pa.string())}), path)
+    [row] = rows_in(path)
+    assert row.raw == {"event_id": "e"}
