@@ -130,10 +130,13 @@ class Customer:
             self._store_anew()
             self.is_dirty = True
             return Verdict.RETURNED
-        if touch == known or rank(touch) >= rank(known) or self.is_late(touch.occurred_ms, now_ms):
+        if touch == known or rank(touch) >= rank(known):
             return Verdict.DUPLICATE
+        has_moved = touch.moves > 0
         # Its row has to beat the other's, which was perhaps moved more often.
         touch.moves = max(touch.moves, known.moves)
+        if self.is_late(touch.occurred_ms, now_ms):
+            return Verdict.LATE if has_moved else Verdict.DUPLICATE
         self.superseded = known
         self.episodes.because = "corrected"
         place = self._unsettle(known)
