@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.no_cover, pytest.mark.timeout
 ACTIONS = """
 INSERT INTO journeys.alert_actions (action_id, episode_id, action, by, note, until, acted_at)
 SELECT episode_id, episode_id, if(number % 2, 'silence', 'ack'), 'dana', 'seen', opened_at + INTERVAL 1 HOUR, opened_at
-FROM (SELECT episode_id, opened_at, row_number() OVER (ORDER BY episode_id) AS number FROM journeys.alerts FINAL)
+FROM (SELECT episode_id, opened_at, row_number() OVER (ORDER BY episode_id) AS number
+    FROM journeys.alerts FINAL WHERE status != 'withdrawn')
 WHERE number <= 6
 """
 """What people did about the first alerts: the same wherever there are the same alerts."""
