@@ -95,19 +95,15 @@ def _catch_up(ground: Ground, feed: Feed, workers: deque[Worker]) -> float:
     def is_made_good() -> bool:
         if not all(worker.is_alive for worker in workers):
             raise BenchmarkFailed("; ".join(f"a worker ended: {each.last_words}" for each in workers))
-        shares = [_assigned(worker) for worker in workers]
+        shares = [worker.partitions for worker in workers]
         return sum(shares) == PARTITIONS and min(shares) > 0 and _is_near(ground, feed)
 
     try:
         wait_until(is_made_good, "a kill to be made good", PATIENCE_SECONDS, 0.25)
     except BenchmarkFailed as error:
-        behind, shares = feed.sent - ground.committed_records(), [_assigned(worker) for worker in workers]
+        behind, shares = feed.sent - ground.committed_records(), [worker.partitions for worker in workers]
         raise BenchmarkFailed(f"{error}: at {feed.per_second:,.0f}/s {behind:,} behind, partitions {shares}") from error
     return time.monotonic() - began
-
-
-def _assigned(worker: Worker) -> float:
-    return worker.metrics().total("partitions_assigned")
 
 
 def _is_near(ground: Ground, feed: Feed) -> bool:

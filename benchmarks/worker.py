@@ -49,6 +49,11 @@ class Worker:
         except (OSError, ValueError):
             return Samples({})
 
+    @property
+    def partitions(self) -> float:
+        """How many partitions it owns."""
+        return self.metrics().total("partitions_assigned")
+
     def cpu_seconds(self) -> float:
         """Processor time so far, of all its threads."""
         times = psutil.Process(self._process.pid).cpu_times()

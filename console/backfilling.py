@@ -79,8 +79,6 @@ class Backfill:
         identities = [Identity.of(path) for path in wanted.paths]
         found = self._file.load(identities, wanted.from_start)
         self.resumed = found is not None
-        # What a run that was cut off has loaded may be the only copy of what this one loads again, so it counts as new.
-        self._loaded_since_ms = [each.since_ms for each in find_unfinished(wanted.directory) if each.since_ms]
         self._began_ms = found.started_ms if found else time.time_ns() // 1_000_000
         self._journal = found or Journal(
             paths=[str(path) for path in wanted.paths], files=identities, started_ms=self._began_ms, since_ms=0,
@@ -128,7 +126,9 @@ class Backfill:
                 journal.epoch_before = bench.attempt(lambda: self._highest_epoch(bench))
                 ((is_empty,),) = bench.attempt(lambda: bench.writer.query(queries.IS_EMPTY))
                 ((since_ms,),) = bench.attempt(lambda: bench.writer.query(CLOCK_MS))
-                journal.is_first, journal.since_ms = bool(is_empty), min([since_ms, *self._loaded_since_ms])
+                # What a run that was cut off has loaded may be the only copy of what this one loads again.
+                loaded_ms = [each.since_ms for each in find_unfinished(self._wanted.directory) if each.since_ms]
+                journal.is_first, journal.since_ms = bool(is_empty), min([since_ms, *loaded_ms])
             # A broken rule is told before anything begins.
             assert bench.configuration is not None
         self._setup = replace(self._setup, since_ms=journal.since_ms)

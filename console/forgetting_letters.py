@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from console.forgetting_names import Needles
 from sinks.writer import Beside, ClickHouseWriter
@@ -27,9 +28,13 @@ class Letters:
         texts = [
             f"('{topic}', {partition}, {offset}, {raw_hash})" for topic, partition, offset, raw_hash in self.places
         ]
-        for start in range(0, len(texts), PER_STATEMENT):
-            some = ", ".join(texts[start : start + PER_STATEMENT])
-            yield f"(topic, partition, offset, raw_hash) IN ({some})"
+        yield from among("topic, partition, offset, raw_hash", texts)
+
+
+def among(columns: str, texts: Sequence[str]) -> Iterator[str]:
+    """Conditions that pick the rows with one of these tuples in these columns, some of them each."""
+    for start in range(0, len(texts), PER_STATEMENT):
+        yield f"({columns}) IN ({', '.join(texts[start : start + PER_STATEMENT])})"
 
 
 def text_condition(expression: str) -> str:
@@ -46,16 +51,18 @@ def rows_beside(needles: Needles) -> list[dict[str, str]]:
     return [{"text": text, "pattern": needles.pattern} for text in needles.texts]
 
 
+def find_rows(clickhouse: ClickHouseWriter, sql: str, needles: Needles) -> set[tuple[Any, ...]]:
+    """What a question finds that looks for identifiers by `text_condition`."""
+    return {row for some in needles.batches() for row in clickhouse.query_beside(sql, {}, WANTED, rows_beside(some))}
+
+
 def find_letters(clickhouse: ClickHouseWriter, needles: Needles) -> Letters:
     """All refused records with one of the identifiers in key, bytes, headers or reason."""
     sql = LETTERS_SQL.format(condition=" OR ".join(f"({text_condition(each)})" for each in SEARCHED))
-    found = {row for some in needles.batches() for row in clickhouse.query_beside(sql, {}, WANTED, rows_beside(some))}
-    return Letters(tuple(sorted(found)))
+    return Letters(tuple(sorted(find_rows(clickhouse, sql, needles))))
 
 
 def find_notes(clickhouse: ClickHouseWriter, needles: Needles) -> frozenset[str]:
     """The actions, on whosever alerts, with one of the identifiers in their notes."""
     sql = NOTES_SQL.format(condition=text_condition("note"))
-    return frozenset(
-        row[0] for some in needles.batches() for row in clickhouse.query_beside(sql, {}, WANTED, rows_beside(some))
-    )
+    return frozenset(row[0] for row in find_rows(clickhouse, sql, needles))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from console.forgetting_letters import WANTED, rows_beside, text_condition
+from console.forgetting_letters import among, find_rows, text_condition
 from console.forgetting_names import Needles
 from sinks.writer import ClickHouseWriter
 
@@ -18,7 +18,6 @@ FROM (SELECT customer_key, segment, groupArrayIf(_version, {condition}) AS named
     FROM journeys.customer_state
     WHERE customer_key IN (SELECT customer_key FROM journeys.customer_state WHERE {condition})
     GROUP BY customer_key, segment)"""
-PER_STATEMENT = 1_000
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,10 @@ class States:
     def conditions(self) -> Iterator[str]:
         """Conditions that pick them."""
         texts = [f"('{key_hash}', {segment}, {version})" for key_hash, segment, version in self.places]
-        for start in range(0, len(texts), PER_STATEMENT):
-            some = ", ".join(texts[start : start + PER_STATEMENT])
-            yield f"(hex(SHA256(customer_key)), segment, _version) IN ({some})"
+        yield from among("hex(SHA256(customer_key)), segment, _version", texts)
 
 
 def find_states(clickhouse: ClickHouseWriter, needles: Needles) -> States:
     """All states with one of the identifiers in them of which there is a later one."""
     sql = STATES_SQL.format(condition=text_condition("blob"))
-    found = {row for some in needles.batches() for row in clickhouse.query_beside(sql, {}, WANTED, rows_beside(some))}
-    return States(tuple(sorted(found)))
+    return States(tuple(sorted(find_rows(clickhouse, sql, needles))))
