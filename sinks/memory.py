@@ -71,6 +71,7 @@ class MemoryWriter:
             state_queries.FLUSHES: self._flushes,
             state_queries.RIVALS: self._rivals,
             state_queries.STATES: self._states,
+            state_queries.LATE: self._late,
             state_queries.WISHES: self._wishes,
             state_queries.REFUSED_BEFORE: self._refused_before,
             state_queries.FORGOTTEN: self._forgotten,
@@ -210,6 +211,13 @@ class MemoryWriter:
             for row in self.latest(CUSTOMER_STATE)
             if row["key_hash"] % asked["partitions"] == asked["partition"]
         ]
+
+    def _late(self, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        place = asked["topic"], asked["partition"]
+        rows = [row for row in self.rows(TOUCHPOINTS) if row["late"] and (row["_topic"], row["_partition"]) == place]
+        columns = ("source", "event_id", "occurred_at_ms", "_offset")
+        found = [tuple(row[column] for column in columns) for row in rows if row["_offset"] >= asked["from"]]
+        return sorted(found, key=lambda row: row[3])
 
     def _unfinished(self, table: Table, column: str, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return [

@@ -43,6 +43,10 @@ PREWHERE, so that blobs of other partitions are not read; before FINAL it is rig
 share the hash of their key.
 """
 
+LATE = """SELECT source, event_id, toUnixTimestamp64Milli(occurred_at), _offset FROM journeys.touchpoints
+WHERE late AND _topic = %(topic)s AND _partition = %(partition)s AND _offset >= %(from)s ORDER BY _offset"""
+"""Rows (source, event id, epoch milliseconds, offset) of records from an offset on that were late once."""
+
 WISHES = """SELECT customer_id, subject FROM journeys.promises FINAL WHERE kind = 'restock'
 AND requested_at > (SELECT max(requested_at) FROM journeys.promises) - INTERVAL 120 DAY"""
 """Rows (customer_id, `sku` or `sku@store_id`): wishes to be told that stock is back, on which a fact may have a say."""

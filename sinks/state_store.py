@@ -18,6 +18,8 @@ from sinks.writer import Writer
 
 CLAIM_ATTEMPTS = 100
 FLUSH_BITS = 32
+LONGEST_REPEAT_RECORDS = 1_000_000
+"""So far back from where the last complete flush ended nothing is read again: what is committed follows each flush."""
 LONGEST_HISTORY_EPOCHS = 500
 """Of how many past claims of a partition orphans are looked for; more would make too long a query."""
 
@@ -108,6 +110,15 @@ def load_states(writer: Writer, partition: int, partitions: int) -> Iterator[Sta
     for rows in writer.stream(state_queries.STATES, parameters):
         keys, segments, hashes, due, blobs = zip(*rows, strict=True)
         yield StateBlock([key.decode() for key in keys], segments, hashes, due, blobs)
+
+
+def load_late(writer: Writer, topic: str, partition: int, position: int) -> list[tuple[str, str, int, int]]:
+    """(source, event id, epoch milliseconds, offset) of what was found late and may be read again by a new owner.
+
+    `position` is where the last complete flush ended; Kafka may have been told of an earlier one.
+    """
+    asked = {"topic": topic, "partition": partition, "from": max(0, position - LONGEST_REPEAT_RECORDS)}
+    return [(source, event_id, at, offset) for source, event_id, at, offset in writer.query(state_queries.LATE, asked)]
 
 
 def orphans(writer: Writer, group: str, partition: int, partitions: int) -> list[Orphan]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import starmap
 
 from schemas.identifiers import customer_key
+from schemas.topics import TOUCHPOINTS
 from sinks import identity_queries, state_queries, tables
-from sinks.state_store import claim_epoch, load_states, orphans
+from sinks.state_store import claim_epoch, load_late, load_states, orphans
 from sinks.writer import Writer
 from streams.partition import Partition
 from streams.policy import Policy
+from streams.retaken import LateRecord, Retaken
 
 OrphansByCustomer = defaultdict[str, defaultdict[str, list[str]]]
 """Ids by customer, as tables show it, and table."""
@@ -25,6 +28,8 @@ def take_over(
     partition.merged = {key for (key,) in writer.query(identity_queries.MERGED)}
     partition.block_list.load(writer.query(state_queries.FORGOTTEN))
     partition.restore(_states(writer, number, partitions))
+    late = load_late(writer, TOUCHPOINTS, number, claim.positions.get(TOUCHPOINTS, 0))
+    partition.retaken = Retaken(starmap(LateRecord, late))
     for customer_name, sku in find_wishes(writer):
         partition.note_wish(customer_key(customer_name), sku)
     adopt_orphans(partition, find_orphans(writer, group, number, partitions))

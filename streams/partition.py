@@ -19,6 +19,7 @@ from streams.identity.sending import forward_misrouted
 from streams.outcome import Outcome
 from streams.policy import Policy, Verdict
 from streams.records import Arrival, DecodedChunk
+from streams.retaken import Retaken
 from streams.rows import Origin, Rows, TouchpointColumns
 from streams.rules.model import Rule
 from streams.states import EpisodeState
@@ -44,6 +45,7 @@ class Partition(CustomerStore):
         # The highest time of what others sent on: time gets there once nothing is left that was before.
         self.ahead_ms = 0
         self.positions: dict[str, int] = {}
+        self.retaken = Retaken()
         self.touchpoints = TouchpointColumns()
         self._due: list[tuple[int, str]] = []
         self._to_forget: set[str] = set()
@@ -102,7 +104,7 @@ class Partition(CustomerStore):
         accepted: list[Arrival] = []
         customers: list[Customer] = []
         late: list[int] = []
-        hot, time_ms, in_time = self.hot, self.time_ms, Verdict.ACCEPTED
+        hot, time_ms, in_time, retaken = self.hot, self.time_ms, Verdict.ACCEPTED, self.retaken.of(chunk)
         # What others send on may be far ahead of what comes here: were it to move time, that would be late.
         keeps_time = chunk.topic != TOUCHPOINTS_REKEYED
         for arrival in chunk.arrivals:
@@ -121,7 +123,10 @@ class Partition(CustomerStore):
                     self.drop_if_empty(customer)
                     continue
             is_stitched = arrival.is_plain or touch.type not in UNSTITCHED
-            verdict = customer.add(touch, time_ms) if is_stitched else in_time
+            if retaken and (touch.source, touch.event_id, occurred_ms) in retaken:
+                verdict = Verdict.LATE
+            else:
+                verdict = customer.add(touch, time_ms) if is_stitched else in_time
             if verdict is in_time or verdict is Verdict.RETURNED:
                 touched[key] = customer
             elif verdict is Verdict.DUPLICATE:

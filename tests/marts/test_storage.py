@@ -40,7 +40,12 @@ def indexes_used(writer: ClickHouseWriter, condition: str) -> str:
 
 @pytest.mark.parametrize(
     ("condition", "index"),
-    [("order_id = 'O-1'", "order_filter"), ("late", "late_range"), ("customer_id = 'C-1'", "customer_filter")],
+    [
+        ("order_id = 'O-1'", "order_filter"),
+        ("late", "late_range"),
+        ("customer_id = 'C-1'", "customer_filter"),
+        ("_offset < 5", "offset_range"),
+    ],
 )
 def test_an_index_serves(administrator: ClickHouseWriter, condition: str, index: str) -> None:
     put(administrator, "C-1", 1, order="O-1", late=True)

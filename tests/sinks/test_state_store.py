@@ -15,15 +15,16 @@ from sinks.state_store import (
     claim_epoch,
     current_epoch,
     last_complete_version,
+    load_late,
     load_states,
     orphans,
     record_flush,
     unfinished_ranges,
     version_of,
 )
-from sinks.tables import ALERTS, CUSTOMER_STATE, JOURNEYS, PARTITION_PROGRESS, PROMISES, Table
+from sinks.tables import ALERTS, CUSTOMER_STATE, JOURNEYS, PARTITION_PROGRESS, PROMISES, TOUCHPOINTS, Table
 from sinks.writer import ClickHouseWriter, MemoryWriter, Writer
-from tests.sinks.rows import columns, uuid
+from tests.sinks.rows import NOW_MS, columns, uuid
 
 
 def flush(writer: Writer, claim: Claim, number: int, time_ms: int = 0, **positions: int) -> None:
@@ -124,6 +125,24 @@ def state(key: str, version: int, *, segment: int = 0, deleted: int = 0, key_has
     blob = f"{key} {version}".encode() + b"\xff\0"
     common = {"customer_key": key, "segment": segment, "key_hash": key_hash, "next_due_ms": version, "blob": blob}
     return {**common, "_version": version, "_is_deleted": deleted}
+
+
+def test_what_was_late_is_found_from_a_little_before_the_position_on(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_store, "LONGEST_REPEAT_RECORDS", 10)
+    row: dict[str, Any] = {"source": "web", "customer_id": "A", "_topic": "touchpoints", "_partition": 1, "late": 1}
+    others: list[dict[str, Any]] = [
+        {"_topic": "touchpoints-rekeyed"},
+        {"_partition": 2},
+        {"late": 0},
+        {"_offset": 89},
+        {"_offset": 95},
+    ]
+    rows = [{**row, "_offset": 90, **changes, "event_id": f"e{n}"} for n, changes in enumerate([*others, {}])]
+    writer.insert(TOUCHPOINTS, columns(TOUCHPOINTS, rows))
+    assert load_late(writer, "touchpoints", 1, 100) == [("web", "e5", NOW_MS, 90), ("web", "e4", NOW_MS, 95)]
+    assert len(load_late(writer, "touchpoints", 1, 5)) == 3
 
 
 def test_states_are_the_newest_of_the_partition_in_order(writer: Writer) -> None:

@@ -99,20 +99,21 @@ class Life:
         for fact in self.told[known:]:
             self.partition.look_again(self.book.feed(to_fact(fact)))
 
-    def flush(self, tables_written: int = 7) -> None:
-        """Write what is unwritten. With fewer than 7 tables the worker is killed before the others are written."""
+    def flush(self, killed_after: int | None = None) -> None:
+        """Write what is unwritten. The worker may be killed after so many tables, or after all 7 before it commits."""
         self.partition.advance(0)
         rows = Rows()
         origin = self.partition.gather(rows, self.rules, 0)
-        for table, columns in blocks(rows)[:tables_written]:
+        for table, columns in blocks(rows)[:killed_after]:
             self.writer.insert(table, columns)
-        if tables_written < 7:
+        if killed_after is None or killed_after >= 7:
+            progress = (0, origin.version >> 32, self.partition.flushes, self.partition.time_ms, {TOPIC: self.position})
+            record_flush(self.writer, GROUP, [progress], "worker")
+        if killed_after is not None:
             self.ahead = max(self.ahead, self.position)
             self.start()
-            return
-        progress = (0, origin.version >> 32, self.partition.flushes, self.partition.time_ms, {TOPIC: self.position})
-        record_flush(self.writer, GROUP, [progress], "worker")
-        self.flushed = self.position
+        else:
+            self.flushed = self.position
 
     def finish(self, now_ms: int) -> None:
         """Take all that is left, let time pass, write everything."""

@@ -104,6 +104,14 @@ def test_what_is_late_does_not_depend_on_chunks_or_deaths(data: st.DataObject, w
     assert late_ones(one) == late_ones(other)
 
 
+@pytest.mark.parametrize("tables_written", range(8))
+def test_what_was_late_stays_late_when_it_is_read_again_after_what_came_later(tables_written: int) -> None:
+    hours = (14, 0, 0, 2)
+    log = [("customer_id:A", touch("delivery_failed", at_hour, f"e{n}")) for n, at_hour in enumerate(hours)]
+    life = kept(log, [Step(1, "flush"), Step(3, "die while writing", tables_written)], at(200))
+    assert late_ones(life) == {("A", "e1"), ("A", "e2")}
+
+
 def kept(arrivals: Sequence[Seen], steps: Sequence[Step], now_ms: int) -> Life:
     life = Life(policy(LATENESS_HOURS), arrivals)
     live(life, steps, now_ms)
