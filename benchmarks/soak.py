@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from benchmarks import throughput
 from benchmarks.figures import Figure, at_most
 from benchmarks.ground import PARTITIONS, BenchmarkFailed, Ground, Report, producer_options, wait_until
-from benchmarks.live_feed import make_touchpoint
+from benchmarks.live_feed import CYCLE, make_touchpoint
 from benchmarks.worker import Worker
 from schemas.topics import TOUCHPOINTS
 
@@ -28,6 +28,8 @@ PATIENCE_SECONDS = 300
 CALIBRATION = 200_000
 GENERATION, TOUCHPOINTS_EACH = 5_000, 20
 """So many customers come, with so many touchpoints each, and never again: what is open stays the same."""
+FRICTION_CYCLES, PLAIN = 50, 1
+"""Of so many hundreds one holds friction: who has that is kept for days, as the rules look back so far."""
 SETTINGS = {"journey_gap": "2m", "allowed_lateness": "2m", "hold_open_for_promises": "false"}
 COUNTED, PARTS = "SELECT count(), uniqExact(event_id) FROM analytics.touchpoints", 16
 WANTED_CATCH_UP_SECONDS = 30.0
@@ -179,7 +181,9 @@ def _feed(servers: str, per_second: float, sent: Synchronized[int], is_over: Eve
 
 
 def _touchpoint(number: int, now_ms: int) -> dict[str, Any]:
-    touchpoint = make_touchpoint(number, now_ms)
+    has_friction = number // CYCLE % FRICTION_CYCLES == 0
+    touchpoint = make_touchpoint(number if has_friction else PLAIN, now_ms)
+    touchpoint["event_id"] = f"live-{number:08d}"
     if touchpoint["type"] == "page_viewed":
         generation = number // (GENERATION * TOUCHPOINTS_EACH)
         touchpoint["identifiers"] = {"customer_id": f"cust-{generation}-{number % GENERATION:06d}"}
