@@ -37,7 +37,7 @@ test: check $(KAFKA_IF_POSSIBLE)  ## check, then run every test but the fault ro
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term $(ARGS)
 
 test-faults: $(READY) $(KAFKA_IF_POSSIBLE)  ## kill, stop and restart things, and compare with the oracle (ROUNDS=3 of each, BROKER=apache on Apache Kafka)
-	@FAULT_ROUNDS=$(ROUNDS) FAULT_KAFKA=$(BROKER) $(BIN)/python -m pytest -m faults $(ARGS) || { code=$$?; \
+	@FAULT_ROUNDS=$(ROUNDS) FAULT_KAFKA=$(BROKER) $(BIN)/python -m pytest -m "faults or search" $(ARGS) || { code=$$?; \
 	[ $$code -ne 5 ] || echo "make test-faults: no test is marked 'faults', so nothing was shown" >&2; exit $$code; }
 
 bench: $(READY)  ## measure throughput, latency, restore and memory against the limit

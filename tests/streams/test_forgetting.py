@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sinks import tables
 from streams.policy import Policy
 from streams.stitching import StitchingRules
+from tests.streams.examples import search
 from tests.streams.lives import Life, Seen, Step, live, written
 from tests.streams.oracle import HOUR_MS, Expected, Limits, expect
 from tests.streams.scene_rules import CALENDARS, PLAN, RULES
@@ -29,7 +30,7 @@ from tests.streams.scenes import (
 )
 
 # A failure is worth the time that it takes to find the smallest one.
-pytestmark = [pytest.mark.timeout(300), pytest.mark.no_cover]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.no_cover, pytest.mark.search]
 LATENESS_HOURS = 4
 
 
@@ -49,7 +50,7 @@ def few(themes: tuple[tuple[str, ...], ...] = ALL_THEMES) -> st.SearchStrategy[l
 
 
 @given(data=st.data(), world=few(WITHOUT_PROMISES))
-@settings(max_examples=200, deadline=None)
+@search(200)
 def test_disorder_within_the_allowed_lateness_never_shows(data: st.DataObject, world: list[Seen]) -> None:
     found, right = outcome_of(data, world, True)
     assert found == right
@@ -66,7 +67,7 @@ def promises(results: Expected) -> set[tuple[object, ...]]:
 
 
 @given(data=st.data(), world=few())
-@settings(max_examples=200, deadline=None)
+@search(200)
 def test_with_promises_too_journeys_are_the_same(data: st.DataObject, world: list[Seen]) -> None:
     found, right = outcome_of(data, world, True)
     assert stretches(found) == stretches(right)
@@ -74,7 +75,7 @@ def test_with_promises_too_journeys_are_the_same(data: st.DataObject, world: lis
 
 
 @given(world=few(), steps=STEPS, arrivals=st.data())
-@settings(max_examples=100, deadline=None)
+@search(100)
 def test_late_touchpoints_are_kept_marked_and_change_nothing(
     world: list[Seen], steps: list[Step], arrivals: st.DataObject
 ) -> None:
@@ -94,7 +95,7 @@ def late_ones(life: Life) -> set[tuple[str, str]]:
 
 
 @given(data=st.data(), world=few())
-@settings(max_examples=200, deadline=None)
+@search(200)
 def test_what_is_late_does_not_depend_on_chunks_or_deaths(data: st.DataObject, world: list[Seen]) -> None:
     arrivals = data.draw(deliveries(world))
     one, other = Life(policy(LATENESS_HOURS), arrivals), Life(policy(LATENESS_HOURS), arrivals, hot_customers=0)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.links import Link, LinkRule
@@ -17,6 +17,7 @@ from sinks import tables
 from streams.decoding import Decoder
 from streams.identity.choice import Limits
 from streams.touch import Touch
+from tests.streams.examples import search
 from tests.streams.identity_oracle import Act, owners
 from tests.streams.identity_world import DOOR, NOW_MS, Sent, Told, World, members
 from tests.streams.lives import said
@@ -24,7 +25,7 @@ from tests.streams.oracle import HOUR_MS, expect
 from tests.streams.scenes import at, limits, policy
 from tests.streams.scenes import expected as judged
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.no_cover]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.no_cover, pytest.mark.search]
 COVERING_HOURS = 1000
 WINDOW_MS = 20 * HOUR_MS
 MOST = {"loyalty_id": 2, "phone": 2, "email": 1, "device_id": 2, "anonymous_id": 2}
@@ -90,7 +91,7 @@ def run(told: list[Told], seed: int, steps: int, partitions: int, grown: int | N
 
 
 @given(told=worlds(), seed=st.integers(0, 10**6), partitions=st.integers(1, 3))
-@settings(max_examples=150, deadline=None)
+@search(150)
 def test_every_touchpoint_ends_with_the_customer_that_the_oracle_names(
     told: list[Told], seed: int, partitions: int
 ) -> None:
@@ -118,7 +119,7 @@ def _shown(key: str) -> str:
     ),
     seed=st.integers(0, 10**6),
 )
-@settings(max_examples=150, deadline=None)
+@search(150)
 def test_what_a_person_undid_or_ordered_holds_whatever_is_seen_later(
     told: list[Told], acts: list[tuple[str, str, LinkRule]], seed: int
 ) -> None:
@@ -146,7 +147,7 @@ def test_what_a_person_undid_or_ordered_holds_whatever_is_seen_later(
 
 
 @given(told=worlds(), seed=st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None)
+@search(60)
 def test_more_partitions_on_the_way_change_nothing(told: list[Told], seed: int) -> None:
     world = run(told, seed, 4, 1, grown=3)
     assert members(world) == expected(told, 10**15)
@@ -191,7 +192,7 @@ def decoded(told: Told) -> Touch:
 
 @pytest.mark.parametrize("lateness_hours", [2, 1000])
 @given(told=hidden(), seed=st.integers(0, 10**6), partitions=st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@search(60)
 def test_sessions_that_are_long_closed_join_the_journeys_of_their_customer(
     lateness_hours: int, told: list[Told], seed: int, partitions: int
 ) -> None:
