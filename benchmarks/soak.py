@@ -25,7 +25,6 @@ from schemas.topics import TOUCHPOINTS
 SECONDS = 3_600
 KILL_SECONDS = 60
 PATIENCE_SECONDS = 300
-CALIBRATION = 200_000
 GENERATION, TOUCHPOINTS_EACH = 5_000, 20
 """So many customers come, with so many touchpoints each, and never again: what is open stays the same."""
 FRICTION_CYCLES, PLAIN = 50, 1
@@ -50,7 +49,7 @@ def measure(count: int | None, report: Report) -> list[Figure]:
     On Apache Kafka, which keeps its records on disk. Raises BenchmarkFailed when a touchpoint is lost or doubled, a
     worker ends by itself, or a death is not made good within five minutes.
     """
-    [capacity, *_] = throughput.measure(CALIBRATION, report)
+    [capacity, *_] = throughput.measure(None, report)
     per_second, seconds = capacity.value / 2, count or SECONDS
     with Ground("apache") as ground, Feed(ground.kafka, per_second) as feed:
         seen = _kill_in_turn(ground, feed, seconds, report)
