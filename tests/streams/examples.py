@@ -1,4 +1,4 @@
-"""How far hypothesis looks: all the way in `make test-faults`, a third of that in `make test`, which has to be quick."""
+"""How far hypothesis looks: all the way in `make test-faults`, a third of it in `make test`, which has to be quick."""
 
 from __future__ import annotations
 
