@@ -48,6 +48,7 @@ class Name(StrEnum):
     MEMORY = "memory"
     LATENCY = "latency"
     TIMERS = "timers"
+    SKEW = "skew"
     RULES = "rules"
     ACCURACY = "accuracy"
     WAREHOUSE = "warehouse"
@@ -63,6 +64,7 @@ BENCHMARKS: dict[Name, Callable[[int | None, Report], list[Figure]]] = {
     Name.MEMORY: memory.measure,
     Name.LATENCY: latency.measure,
     Name.TIMERS: latency.measure_pending,
+    Name.SKEW: latency.measure_skewed,
     Name.RULES: rules.measure,
     Name.ACCURACY: accuracy.measure,
     Name.WAREHOUSE: warehouse.measure,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,10 @@ QUEUE_LIMIT_MS = 600_000
 QUEUE_LEAD_MS = 2_000
 """One of 200 joined a queue so long ago that its wait becomes too long two seconds from now: an alert by time alone."""
 
+
+HOT, HOT_CYCLE = "hot", 10
+Make = Callable[[int, int], dict[str, Any]]
+"""Makes touchpoint number n of a stream at a time, in epoch milliseconds."""
 
 PENDING = 100_000
 DUE_SHARE = 25
@@ -51,10 +55,11 @@ def pending_orders(now_ms: int) -> Iterator[tuple[bytes, bytes]]:
 
 @dataclass(frozen=True)
 class Sent:
-    """What was sent. Times are epoch seconds by event id; `places` are (partition, offset)."""
+    """What was sent. Times are epoch seconds by event id, `places` (partition, offset), `hot` ids of one customer."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    hot: set[str] = field(default_factory=set)
 
 
 def make_touchpoint(number: int, now_ms: int) -> dict[str, Any]:
@@ -82,7 +87,15 @@ def make_touchpoint(number: int, now_ms: int) -> dict[str, Any]:
     return touchpoint
 
 
-def send_steadily(servers: str, count: int, per_second: float) -> Sent:
+def make_skewed(number: int, now_ms: int) -> dict[str, Any]:
+    """The same, but nine of ten pages are viewed by one customer."""
+    touchpoint = make_touchpoint(number, now_ms)
+    if touchpoint["type"] == "page_viewed" and number % HOT_CYCLE:
+        touchpoint["identifiers"] = {"customer_id": HOT}
+    return touchpoint
+
+
+def send_steadily(servers: str, count: int, per_second: float, make: Make = make_touchpoint) -> Sent:
     """Send `count` touchpoints at a steady rate. Raises BenchmarkFailed when it cannot keep up or one is lost."""
     producer = Producer(producer_options(servers, LINGER_MS))
     sent = Sent()
@@ -91,7 +104,7 @@ def send_steadily(servers: str, count: int, per_second: float) -> Sent:
         while (ahead := began + number / per_second - time.time()) > 0:
             producer.poll(min(ahead, 0.001))
         now = time.time()
-        _send(producer, make_touchpoint(number, int(now * 1000)), now, sent)
+        _send(producer, make(number, int(now * 1000)), now, sent)
     if time.time() - began > count / per_second * 1.1 + 1:
         raise BenchmarkFailed(f"this machine could not send {per_second:g} touchpoints a second")
     producer.flush(30)
@@ -102,6 +115,9 @@ def send_steadily(servers: str, count: int, per_second: float) -> Sent:
 
 def _send(producer: Producer, touchpoint: dict[str, Any], now: float, sent: Sent) -> None:
     event_id = touchpoint["event_id"]
+
+    if touchpoint["identifiers"]["customer_id"] == HOT:
+        sent.hot.add(event_id)
 
     def note(error: KafkaError | None, message: Message) -> None:
         if error is None:
