@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from schemas.topics import TOPICS, TOUCHPOINTS
 from sinks.migrate import migrate, read_migrations
@@ -79,6 +80,7 @@ def restore_release(platform: Platform, release: Release) -> None:
     for name in sorted(release.tables, key=lambda name: f"journeys.{name}" in FILLED):
         platform.query(f"TRUNCATE TABLE journeys.{name}")
         _ask_server(platform, f"INSERT INTO journeys.{name} FORMAT Native", release.tables[name])
+    _keep_for_ever(platform)
     _fill_topics(platform, release.topics)
     platform.commit(release.positions)
 
@@ -172,6 +174,15 @@ def _read_partition(consumer: Any, place: TopicPartition) -> list[Kept]:
         ]
     assert [each.offset for each in found] == list(range(len(found))), f"{place} has holes"
     return found
+
+
+def _keep_for_ever(platform: Platform) -> None:
+    """The records are as old as the release, and Apache Kafka would delete them within a minute."""
+    if platform.kafka == "apache":
+        topics = [ConfigResource(ConfigResourceType.TOPIC, spec.name, {"retention.ms": "-1"}) for spec in TOPICS]
+        admin = KafkaAdminClient(**platform.kafka_options)
+        admin.alter_configs(topics)
+        admin.close()
 
 
 def _fill_topics(platform: Platform, topics: Iterable[Kept]) -> None:

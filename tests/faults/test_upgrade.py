@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.stack import KafkaKind
 from sinks.migrate import migrate
 from tests.faults.release_state import assert_in_the_air
 from tests.faults.stored_release import ABOUT, RELEASES, load_release, restore_release
@@ -18,14 +19,17 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 DIRECTORIES = sorted(path.parent for path in RELEASES.glob(f"*/{ABOUT}"))
 
 
-@pytest.mark.parametrize("directory", DIRECTORIES, ids=[each.name for each in DIRECTORIES])
-def test_what_a_release_left_is_read_on(tmp_path: Path, directory: Path) -> None:
-    release = load_release(directory)
+ON_APACHE = pytest.param("migration-14-killed", "apache", marks=pytest.mark.apache_kafka)
+
+
+@pytest.mark.parametrize(("name", "kafka"), [*((each.name, "memory") for each in DIRECTORIES), ON_APACHE])
+def test_what_a_release_left_is_read_on(tmp_path: Path, name: str, kafka: KafkaKind) -> None:
+    release = load_release(RELEASES / name)
     settings = dict(release.settings)
     with (
         ThreadPoolExecutor(1) as thread,
         Platform(tmp_path / "once", settings, release.partitions) as undisturbed,
-        Platform(tmp_path / "upgraded", settings, release.partitions) as platform,
+        Platform(tmp_path / "upgraded", settings, release.partitions, kafka) as platform,
     ):
         undisturbed.query("SYSTEM STOP MERGES")
         once = thread.submit(live_once, undisturbed, release.life)
