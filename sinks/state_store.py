@@ -18,8 +18,9 @@ from sinks.writer import Writer
 
 CLAIM_ATTEMPTS = 100
 FLUSH_BITS = 32
-LONGEST_REPEAT_RECORDS = 1_000_000
-"""So far back from where the last complete flush ended nothing is read again: what is committed follows each flush."""
+LONGEST_REPEAT_RECORDS = 300_000
+"""Further back from the end of the last complete flush nothing is read again: Kafka is told after each flush, and the
+buffer of a worker bounds how much that is."""
 LONGEST_HISTORY_EPOCHS = 500
 """Of how many past claims of a partition orphans are looked for; more would make too long a query."""
 
