@@ -21,6 +21,7 @@ def test_a_plain_replay_joins_what_came_before_the_login(start_platform: StartPl
     assert_joined(platform, records)
 
 
+@pytest.mark.faults
 def test_shuffled_repeated_killed_and_shared_by_two_workers_it_gives_the_same(
     start_platform: StartPlatform, tmp_path: Path
 ) -> None:
