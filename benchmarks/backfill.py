@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.figures import Figure, at_least
 from benchmarks.ground import PARTITIONS, ROOT, BenchmarkFailed, Ground, Report
-from console.backfilling import Backfill, Wanted
+from console.backfill_run import Wanted, look_into, opened_run
+from console.backfilling import Backfill
 from producers.history_files import cut, read_rows
 from producers.mapping import load_mapping
 from producers.simulator.shop import Shop
@@ -69,12 +70,12 @@ def _run(table: pa.Table, copies: int, what: str, report: Report) -> float:
         _write(table, copies, path)
         settings = Settings(data_dir=ground.directory, oldest_touchpoint="36500d")  # type: ignore[arg-type]
         wanted = Wanted([path], None, ground.directory, len(os.sched_getaffinity(0)))
-        run = Backfill(
-            wanted, settings, ground.clickhouse_options, PARTITIONS,
-            lambda step, done, total: report(f"{what}: {step} {done:,} of {total:,}"), lambda _: None,
-        )  # fmt: skip
         began = time.perf_counter()
-        result = run.run()
+        with opened_run(wanted, look_into(wanted), settings) as run:
+            result = Backfill(
+                run, settings, ground.clickhouse_options, PARTITIONS,
+                lambda step, done, total: report(f"{what}: {step} {done:,} of {total:,}"), lambda _: None,
+            ).run()  # fmt: skip
         seconds = time.perf_counter() - began
         stored = ground.query_count("SELECT sum(touchpoints) FROM analytics.journeys")
         if stored != copies * len(table) or result.loaded.rejected:

@@ -111,7 +111,8 @@ class Crew:
                 yield task, own(self.parent, task)
             return
         try:
-            given = {self._pool.submit(remote, task): task for task in tasks}
+            with _unheard():
+                given = {self._pool.submit(remote, task): task for task in tasks}
             yield from self._collect(given, observe)
         except BrokenProcessPool as error:
             raise Transient("a process of the backfill was killed (short of memory?)") from error
@@ -126,12 +127,29 @@ class Crew:
                 yield given[future], future.result()
 
 
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Let processes start whole: a signal that comes meanwhile counts afterwards, and Ctrl-C never reaches them."""
+    caught: list[int] = []
+    before = {
+        number: signal.signal(number, lambda came, _: caught.append(came)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    # Processes inherit it. Whoever presses Ctrl-C means the parent, which ends them.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if caught:
+            signal.raise_signal(caught[0])
+
+
 _member: Member | None = None
 
 
 def _begin(setup: Setup, counts: SimpleQueue[int], parent: int) -> None:
-    # Who presses Ctrl-C means the parent, which ends us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     tether.tie(parent)
     global _member
     _member = Member(setup, counts.put)

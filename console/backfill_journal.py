@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
+from deploy.local.lock import DirectoryLock
 from producers.mapping import Mapping, digest_of
 from producers.replay_progress import Identity, save_progress
 from schemas.errors import Misconfigured
 
 Range = tuple[str, str]
 """Customers from one name up to another, which is not included; `""` is no end."""
+AT_WORK = (
+    "another backfill (process {holder}) is at work on the same files, and nothing was done here: let it finish, or "
+    "stop it first"
+)
 
 
 class PieceDone(BaseModel):
@@ -59,8 +65,9 @@ class StitchedRange(BaseModel):
 
 
 class Journal(BaseModel):
-    """One run over the same files and mapping.
+    """One run over the same files and mapping; `paths` and `mapping` are where they are.
 
+    `key` tells the identifier key, see `console.backfill_key`; None: nobody noted it.
     `started_ms` is this machine's clock when it began, `since_ms` the server's. `is_first`: nobody was known before,
     when `epoch_before` was the highest epoch of the group.
     `pieces` by name; `ranges` is None until history is loaded and links are decided, `stitched` by place in it.
@@ -69,6 +76,8 @@ class Journal(BaseModel):
 
     paths: list[str]
     files: list[Identity]
+    mapping: str | None = None
+    key: str | None = None
     started_ms: int
     since_ms: int
     is_first: bool
@@ -104,19 +113,26 @@ def run_name(paths: Sequence[Path], mapping: Mapping | None) -> str:
     return hashlib.sha256("\0".join(stated).encode()).hexdigest()[:10]
 
 
-def find_unfinished(directory: Path) -> list[Journal]:
+class Unfinished(NamedTuple):
+    """A run that was cut off, and the directory that is its own."""
+
+    directory: Path
+    journal: Journal
+
+
+def find_unfinished(directory: Path) -> list[Unfinished]:
     """Runs below a directory that were cut off. What cannot be read is left out."""
     found = []
     for path in sorted(directory.glob("backfill-*/journal.json")):
         with suppress(OSError, ValidationError):
             journal = Journal.model_validate_json(path.read_bytes())
             if not journal.is_done:
-                found.append(journal)
+                found.append(Unfinished(path.parent, journal))
     return found
 
 
 class JournalFile:
-    """Where a run's journal is. Rejected rows lie beside it."""
+    """Where a run's journal is. Rejected rows lie beside it. Whoever changes anything there holds the lock."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self.directory = directory / f"backfill-{name}"
@@ -130,6 +146,20 @@ class JournalFile:
     def rejected_of(self, piece: str) -> Path:
         """The file of one piece's rejected rows."""
         return self.directory / f"rejected-{piece.replace('/', '-')}.ndjson"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep everybody else away. Raises `Misconfigured` when somebody is there, or it cannot be made."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock = DirectoryLock(self.directory / "lock", AT_WORK)
+            lock.acquire()
+        except OSError as error:
+            raise Misconfigured(f"{self.directory}: cannot be written to: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def load(self, files: Sequence[Identity], from_start: bool) -> Journal | None:
         """The journal of an earlier run that was cut off. Raises `Misconfigured` where a file has changed since."""
@@ -157,10 +187,6 @@ class JournalFile:
 
     def save(self, journal: Journal) -> None:
         """Replace the journal, durably. Raises `Misconfigured`."""
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Misconfigured(f"{self.directory}: cannot be made: {error.strerror}") from error
         save_progress(self._path, journal)
 
     def join_rejected(self, pieces: Sequence[str]) -> Path | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,13 @@ INSERT_ROWS = 250_000
 """Rows that wait to be inserted together. Fewer mean more parts for the server to merge."""
 MANY_ROWS = 10_000
 """A piece of which so many rows were read, and more than half rejected, is not what its mapping says."""
+SAMPLE_ROWS = 1_000
 Observe = Callable[[int], object]
+
+
+def check_sample(bench: Bench, piece: Piece) -> None:
+    """Judge the beginning of a piece, and write nothing. Raises `Misconfigured` where its mapping does not fit."""
+    _Loading(bench, piece, Path(os.devnull), lambda _: None).check_sample()
 
 
 def load_piece(bench: Bench, piece: Piece, rejected: Path, observe: Observe) -> PieceDone:
@@ -47,6 +54,23 @@ class _Loading:
     facts: list[tuple[Any, ...]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     rejected_bytes: int = 0
+
+    def check_sample(self) -> None:
+        for rows in self._sample():
+            self._take_rows(rows)
+            self.done.rows += len(rows)
+            if self.done.rejected * 2 <= self.done.rows or self.done.rows >= TABLE_ROWS:
+                break
+        self._check_fit()
+
+    def _sample(self) -> Iterator[list[FileRow]]:
+        if is_parquet(self.piece.path) and self.bench.setup.mapping is None:
+            line = self.piece.first_line
+            for table in read_tables(self.piece, SAMPLE_ROWS):
+                yield self._read(table, range(len(table)), line)
+                line += len(table)
+        else:
+            yield from read_rows(self.piece, self.bench.setup.mapping, SAMPLE_ROWS)
 
     def load(self) -> PieceDone:
         self.rejected_file.unlink(missing_ok=True)
@@ -130,14 +154,17 @@ class _Loading:
         """Count some rows that were read, and write when enough wait."""
         self.done.rows += rows
         self.observe(rows)
+        self._check_fit()
+        if len(self.batch.touchpoints) >= INSERT_ROWS:
+            self._write()
+
+    def _check_fit(self) -> None:
         if self.done.rows >= MANY_ROWS and self.done.rejected * 2 > self.done.rows:
             said = "; ".join(f"{reason}, {detail}" for reason, detail in list(self.done.first.items())[:3])
             raise Misconfigured(
                 f"{self.piece.path}: {self.done.rejected:,} of {self.done.rows:,} rows are no touchpoints: {said}: "
                 "does the mapping fit (--mapping)?"
             )
-        if len(self.batch.touchpoints) >= INSERT_ROWS:
-            self._write()
 
     def _write(self) -> None:
         batch, self.batch = self.batch, Batch()

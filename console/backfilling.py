@@ -1,8 +1,9 @@
 """Backfill: history from files into finished journeys, past Kafka, by the workers' rules and while no worker runs.
 
 Three steps, each of which may be done again: rows become touchpoints under the identifiers that they name; links
-decide whose these are, and their history moves there; customers are stitched, range after range. A journal says what is
-done. The run owns all partitions of the consumer group as a worker would, so a worker that starts meanwhile ends it.
+decide whose these are, and their history moves there; customers are stitched, range after range. A journal, begun once
+the files are known to be readable, says what is done. The run owns all partitions of the consumer group as a worker
+would, so a worker that starts meanwhile ends it.
 """
 
 from __future__ import annotations
@@ -12,25 +13,23 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from console.backfill_crew import Crew
-from console.backfill_journal import Journal, JournalFile, PieceDone, Range, StitchedRange, find_unfinished, run_name
+from console.backfill_journal import Range, StitchedRange, find_unfinished
 from console.backfill_link import LINK_FLUSH, Linking
+from console.backfill_load import check_sample
+from console.backfill_run import Result, Run
 from console.backfill_setup import Bench, Claims, Setup
-from producers.history_files import cut
-from producers.mapping import Mapping as RowMapping
-from producers.replay_progress import Identity
+from producers.history_files import check_end
 from schemas.settings import Settings
 from sinks import backfill_queries as queries
 from sinks.state_queries import CLOCK_MS, HIGHEST_EPOCH
 from sinks.state_store import claim_epoch, record_flush
 from streams.backfill.links import Change
 
-RANGE_TOUCHPOINTS = 250_000
 SAMPLES_PER_RANGE = 50
 Tell = Callable[[str, int, int], object]
 """Told what is being done, how far it is, and of how much."""
@@ -38,65 +37,25 @@ Send = Callable[[Sequence[tuple[str, str, int]]], object]
 """Has workers give back what former owners have of identifiers, see `Journal.releases`."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked for. `directory`: where the journal and rejected rows go. A range has about `range_touchpoints`."""
-
-    paths: Sequence[Path]
-    mapping: RowMapping | None
-    directory: Path
-    processes: int
-    from_start: bool = False
-    range_touchpoints: int = RANGE_TOUCHPOINTS
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run came to, with what earlier runs of it had done. `releases`: how many identifiers workers have yet to
-    take from their former owners."""
-
-    loaded: PieceDone
-    stitched: StitchedRange
-    seconds: float
-    resumed: bool
-    rejected_file: Path | None
-    releases: int
-
-
 class Backfill:
-    """One run. `options` are the driver's. Raises `Misconfigured`, Fenced, Transient and Terminal."""
+    """Does a run. `options` are the driver's. Raises `Misconfigured`, Fenced, Transient and Terminal."""
 
     def __init__(
-        self, wanted: Wanted, settings: Settings, options: Mapping[str, Any], partitions: int, tell: Tell, send: Send
+        self, run: Run, settings: Settings, options: Mapping[str, Any], partitions: int, tell: Tell, send: Send
     ) -> None:
-        self._wanted = wanted
-        self._settings = settings
+        self._wanted = run.wanted
         self._tell = tell
         self._send = send
-        self._pieces = cut(wanted.paths, wanted.mapping)
-        name = run_name(wanted.paths, wanted.mapping)
-        self._file = JournalFile(wanted.directory, name)
-        identities = [Identity.of(path) for path in wanted.paths]
-        found = self._file.load(identities, wanted.from_start)
-        self.resumed = found is not None
-        self._began_ms = found.started_ms if found else time.time_ns() // 1_000_000
-        self._journal = found or Journal(
-            paths=[str(path) for path in wanted.paths], files=identities, started_ms=self._began_ms, since_ms=0,
-            is_first=False,
-        )  # fmt: skip
-        if found is None:
-            self._journal.releases = self._file.left_releases()
+        self._pieces = run.pieces
+        self._file = run.file
+        self._journal = run.journal
+        self._resumed = run.resumed
         self._setup = Setup(
-            options, settings, partitions, f"backfill-{name}", self._began_ms, self._journal.since_ms,
-            wanted.mapping,
+            options, settings, partitions, f"backfill-{run.name}", run.journal.started_ms, run.journal.since_ms,
+            run.wanted.mapping,
         )  # fmt: skip
         self._group = settings.consumer_group
         self._worker = f"backfill {socket.gethostname()}/{os.getpid()}"
-
-    @property
-    def is_done(self) -> bool:
-        """Whether an earlier run has done all of it already."""
-        return self._journal.is_done
 
     def run(self) -> Result:
         """Do what is left."""
@@ -110,11 +69,11 @@ class Backfill:
                 claims = self._with_times(claims)
             self._stitch(crew, claims)
         self._send(self._journal.releases)
+        rejected = self._file.join_rejected([piece.name for piece in self._pieces])
         self._journal.is_done = True
         self._file.save(self._journal)
-        rejected = self._file.join_rejected([piece.name for piece in self._pieces])
         return Result(
-            self._journal.loaded, self._journal.result, time.monotonic() - began, self.resumed, rejected,
+            self._journal.loaded, self._journal.result, time.monotonic() - began, self._resumed, rejected,
             len(self._journal.releases),
         )  # fmt: skip
 
@@ -122,17 +81,26 @@ class Backfill:
         """Find out what is known, before anything is written."""
         bench, journal = Bench(self._setup), self._journal
         with closing(bench.writer):
-            if not self.resumed:
+            if not self._resumed:
+                self._check_files(bench)
                 journal.epoch_before = bench.attempt(lambda: self._highest_epoch(bench))
                 ((is_empty,),) = bench.attempt(lambda: bench.writer.query(queries.IS_EMPTY))
                 ((since_ms,),) = bench.attempt(lambda: bench.writer.query(CLOCK_MS))
                 # What a run that was cut off has loaded may be the only copy of what this one loads again.
-                loaded_ms = [each.since_ms for each in find_unfinished(self._wanted.directory) if each.since_ms]
+                loaded_ms = [each.since_ms for _, each in find_unfinished(self._wanted.directory) if each.since_ms]
                 journal.is_first, journal.since_ms = bool(is_empty), min([since_ms, *loaded_ms])
             # A broken rule is told before anything begins.
             assert bench.configuration is not None
         self._setup = replace(self._setup, since_ms=journal.since_ms)
         self._file.save(journal)
+
+    def _check_files(self, bench: Bench) -> None:
+        """What is wrong with the files as a whole is told before a journal says that they are to be loaded."""
+        firsts = {piece.number: piece for piece in reversed(self._pieces)}
+        for number in sorted(firsts):
+            self._tell(f"looking into {firsts[number].path.name}", 0, 0)
+            check_end(firsts[number].path)
+            check_sample(bench, firsts[number])
 
     def _highest_epoch(self, bench: Bench) -> int:
         return int(bench.writer.query(HIGHEST_EPOCH, {"group": self._group})[0][0])

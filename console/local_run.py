@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from console.invocation import kafka_options
+from console.kafka_positions import read_lag
 from console.worker_files import find_workers, look_at_workers
 from deploy.local.stack import KafkaKind, LocalStack
 from deploy.local.supervisor import Process, ProcessSpec, RestartPolicy, State
@@ -30,12 +31,15 @@ Say = Callable[[str], None]
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn the first SIGTERM or Ctrl-C into KeyboardInterrupt; further ones cannot disturb the stopping."""
+    """Turn the first SIGTERM or Ctrl-C into KeyboardInterrupt; further ones cannot disturb the stopping.
+
+    Its argument is the signal's number.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in before:
             signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(number)
 
     before: dict[int, Any] = {signal.SIGINT: None, signal.SIGTERM: None}
     for number in before:
@@ -206,12 +210,27 @@ class LocalRun:
             self._restarts[worker.spec.name] = worker.restarts
             self._joining.add(worker.spec.name)
 
-    def stop(self) -> None:
-        """Stop the workers, which write what they hold, and then the servers. May be called again."""
+    def stop_workers(self) -> None:
+        """Stop the workers, which write what they hold. May be called again."""
         if self._workers:
             with ThreadPoolExecutor(len(self._workers)) as pool:
                 list(pool.map(Process.stop, self._workers))
             self._workers = []
+
+    def count_unread(self) -> int:
+        """Records that the memory-only broker holds, that no worker has stored, and that are lost when it stops.
+
+        0 where another broker keeps them, or where this one does not answer any more.
+        """
+        if self._stack is None or self._stack.keeps_topics or not self.services.kafka_is_local:
+            return 0
+        with suppress(Transient):
+            return read_lag(kafka_options(self.services, self.settings), self.settings.consumer_group)
+        return 0
+
+    def stop(self) -> None:
+        """Stop the workers, which write what they hold, and then the servers. May be called again."""
+        self.stop_workers()
         if self._stack is not None:
             with suppress(JourneysError):
                 self._stack.stop()

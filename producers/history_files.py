@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -15,12 +17,24 @@ import pyarrow.parquet as pq
 
 from producers.mapped_rows import Rejected, RowMapper, Skipped
 from producers.mapping import Mapping
-from producers.rows import DAMAGE, STDIN, Row, format_of, open_input, read_csv, read_ndjson
+from producers.rows import (
+    DAMAGE,
+    MAX_LINE_BYTES,
+    STDIN,
+    SUFFIXES,
+    Row,
+    format_of,
+    open_input,
+    read_csv,
+    read_ndjson,
+)
 from schemas.errors import Misconfigured
 from schemas.identifiers import KINDS
 
 PARQUET = (".parquet", ".pq")
 NESTED = ("identifiers", "properties")
+TABLE_ROWS = 10_000
+"""So many rows of Parquet are made Python's at a time."""
 _JSON_START = "{"
 
 
@@ -60,15 +74,69 @@ def is_parquet(path: Path) -> bool:
 
 
 def cut(paths: Sequence[Path], mapping: Mapping | None) -> list[Piece]:
-    """The pieces of some files. Raises `Misconfigured` for a file that is missing, or of no known format."""
+    """The pieces of some files. Raises `Misconfigured` for what is missing, a folder, or of no known format."""
     pieces: list[Piece] = []
     for number, path in enumerate(paths):
         if path == STDIN:
             raise Misconfigured("a backfill reads its files more than once: write standard input to a file first")
+        if path.is_dir():
+            raise Misconfigured(f"{path} is a folder: {_what_to_give(path)}")
         if not path.is_file():
             raise Misconfigured(f"no such file: {path}")
         pieces += _cut_parquet(path, number) if is_parquet(path) else [_whole(path, number, mapping)]
     return pieces
+
+
+def _what_to_give(folder: Path) -> str:
+    known, found = (*PARQUET, *SUFFIXES), Counter[str]()
+    with suppress(OSError):
+        names = [each.name for each in folder.iterdir() if each.is_file()]
+        ends = [(name.removesuffix(".gz"), ".gz" if name.endswith(".gz") else "") for name in names]
+        found.update(Path(name).suffix + packed for name, packed in ends if Path(name).suffix in known)
+    if not found:
+        return "give files, and there is no Parquet, NDJSON or CSV in it"
+    return f"give the files in it, {' '.join(f'{folder}/*{end}' for end, _ in found.most_common())}"
+
+
+def find_empty(pieces: Sequence[Piece], paths: Sequence[Path], mapping: Mapping | None) -> list[int]:
+    """The numbers of those files in which there is no row. Of each other one the first row was read.
+
+    Raises `Misconfigured` where it cannot be, or the columns are not those of the mapping.
+    """
+    full = {piece.number for piece in pieces if piece.group is not None and piece.size}
+    full |= {piece.number for piece in pieces if piece.group is None and _has_rows(piece, mapping)}
+    return [number for number in range(len(paths)) if number not in full]
+
+
+def _has_rows(piece: Piece, mapping: Mapping | None) -> bool:
+    try:
+        with open_input(piece.path) as (content, _):
+            if not content.read(1):
+                return False
+        with closing(_rows(piece, mapping)) as rows:
+            return next(rows, None) is not None
+    except DAMAGE as error:
+        raise _damaged(piece.path, 0, error) from error
+
+
+def check_end(path: Path) -> None:
+    """Read what is compressed to its end, which takes its time. Raises `Misconfigured` where it has none."""
+    if path.suffix != ".gz":
+        return
+    lines = 0
+    with open_input(path) as (content, _):
+        try:
+            while content.readline(MAX_LINE_BYTES):
+                lines += 1
+        except DAMAGE as error:
+            raise _damaged(path, lines, error) from error
+
+
+def _damaged(path: Path, line: int, error: Exception) -> Misconfigured:
+    where = f"after line {line:,}" if line else "before its first row"
+    if isinstance(error, EOFError):
+        return Misconfigured(f"{path}: ends early {where}: it was cut off (truncated), get the whole of it")
+    return Misconfigured(f"{path}: broken {where}: {' '.join(str(error).split())}")
 
 
 def _whole(path: Path, number: int, mapping: Mapping | None) -> Piece:
@@ -109,27 +177,30 @@ def read_tables(piece: Piece, rows: int) -> Iterator[pa.Table]:
 def read_rows(piece: Piece, mapping: Mapping | None, size: int) -> Iterator[list[FileRow]]:
     """The rows of a piece, so many at a time; what the mapping skips is left out. Raises `Misconfigured`."""
     mapper = RowMapper(mapping) if mapping else None
-    rows, line = _rows(piece, mapping), piece.first_line
+    rows, line = _rows(piece, mapping, min(size, TABLE_ROWS)), piece.first_line - 1
     while True:
+        given: list[Row] = []
         try:
-            given = list(islice(rows, size))
+            for row in islice(rows, size):
+                given.append(row)
         except DAMAGE as error:
-            reason = " ".join(str(error).split())
-            raise Misconfigured(f"{piece.path}: broken after line {line}: {reason}") from error
+            raise _damaged(piece.path, given[-1].line if given else line, error) from error
         if not given:
             return
         line = given[-1].line
-        yield [row for each in given if (row := _map(each, mapper)) is not None]
+        yield [mapped for each in given if (mapped := _map(each, mapper)) is not None]
 
 
 REJECTED_FIELDS = frozenset({"file", "line", "reason", "detail", "row"})
 """What a line says of a row that was rejected."""
 
 
-def _rows(piece: Piece, mapping: Mapping | None) -> Iterator[Row]:
+def _rows(piece: Piece, mapping: Mapping | None, table_rows: int = TABLE_ROWS) -> Generator[Row, None, None]:
     if piece.group is not None:
-        for number, table in enumerate(read_tables(piece, 10_000)):
-            yield from rows_of(table, piece.first_line + number * 10_000)
+        line = piece.first_line
+        for table in read_tables(piece, table_rows):
+            yield from rows_of(table, line)
+            line += len(table)
         return
     with open_input(piece.path) as (content, _):
         # What was rejected of a CSV file is mended as lines of JSON, and the mapping still says that it is CSV.

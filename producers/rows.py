@@ -24,6 +24,7 @@ DAMAGE = (EOFError, zlib.error, OSError)
 
 Format = Literal["csv", "ndjson"]
 _FORMATS: dict[str, Format] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "ndjson"}
+SUFFIXES = tuple(_FORMATS)
 
 
 @dataclass(frozen=True, slots=True)

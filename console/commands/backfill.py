@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from console.backfill_key import is_other_key, key_mark, tell_other_key
 from console.file_options import FromStartOption, MappingOption
 from console.forgetting_topics import Record, send
 from console.forgetting_workers import look_for_worker
 from console.invocation import Invocation, kafka_options, make_console
+from console.local_run import interruptible
+from console.plurals import counted
 from deploy.services import Services, clickhouse_client_options
 from producers.mapping import load_mapping
 from producers.topics import check_topics
@@ -30,7 +34,8 @@ from streams.identity.sending import tell_release
 from streams.records import Release
 
 if TYPE_CHECKING:
-    from console.backfilling import Backfill, Result, Tell
+    from console.backfill_run import Result, Run
+    from console.backfilling import Tell
 
 MOST_PROCESSES = 64
 STATEMENT_SECONDS = 3_600
@@ -73,26 +78,28 @@ def backfill(
     Kafka. Stopped at any moment, the same command goes on where it was. Rows that are no touchpoints are kept with
     their reason, and the exit code is 1.
     """
-    # Reading Parquet is needed for nothing else, and takes its time to load.
-    from console.backfilling import Backfill, Wanted
+    with _stoppable():
+        settings = Invocation.of(context).settings()
+        # Reading Parquet is needed for nothing else, and takes its time to load.
+        from console.backfill_run import Result, Wanted, look_into, opened_run
 
-    settings = Invocation.of(context).settings()
-    services = Services.resolve(settings)
-    kafka = kafka_options(services, settings)
-    partitions = check_topics(kafka)
-    _check_workers(kafka, settings)
-    directory = state_dir if state_dir is not None else settings.data_dir
-    loaded = load_mapping(mapping) if mapping is not None else None
-    wanted = Wanted(files, loaded, directory, processes or len(os.sched_getaffinity(0)), from_start)
-    options = {**clickhouse_client_options(services.clickhouse_url, settings)}
-    options["send_receive_timeout"] = STATEMENT_SECONDS
-    with _progress() as tell:
-        run = Backfill(wanted, settings, options, partitions, tell, partial(_send, kafka, partitions))
-        if run.is_done:
-            raise Misconfigured(
-                "these files are loaded already: --from-start does it again (what is there does not count twice)"
-            )
-        result = _go_on(run)
+        directory = state_dir if state_dir is not None else settings.data_dir
+        loaded = load_mapping(mapping) if mapping is not None else None
+        count = processes or len(os.sched_getaffinity(0))
+        wanted = Wanted(files, loaded, directory, count, from_start, mapping_path=mapping)
+        given = look_into(wanted)
+        warn = make_console(stderr=as_json)
+        for path in given.empty:
+            warn.print(Text(f"{path}: no rows", "yellow"), soft_wrap=True)
+        if not given.pieces:
+            if as_json:
+                typer.echo(json.dumps(_as_json(Result())))
+            return
+        with opened_run(wanted, given, settings) as run:
+            if run.is_done:
+                _tell_done(run, settings, as_json)
+                return
+            result = _load(run, settings)
     if as_json:
         typer.echo(json.dumps(_as_json(result)))
     else:
@@ -101,19 +108,58 @@ def backfill(
         raise typer.Exit(1)
 
 
-def _go_on(run: Backfill) -> Result:
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Have SIGTERM and Ctrl-C end it in order, with one line and the exit code that a shell gives for them."""
     try:
-        return run.run()
-    except Transient as error:
-        raise Transient(f"{error}: the same command goes on where it was") from error
+        with interruptible():
+            yield
+    except KeyboardInterrupt as error:
+        stopped = typer.TyperException("stopped: the same command goes on where it was")
+        stopped.exit_code = 128 + next(iter(error.args), signal.SIGINT)
+        raise stopped from None
+
+
+def _tell_done(run: Run, settings: Settings, as_json: bool) -> None:
+    """Say that an earlier run has done all of it."""
+    then, now = run.journal.key, key_mark(settings)
+    other = then is not None and is_other_key(then, now)
+    if as_json:
+        typer.echo(json.dumps({**_as_json(run.earlier, is_loaded_already=True), "other_identifier_key": other}))
+        return
+    again = "--from-start does it again (what is there does not count twice)"
+    if then is not None and other:
+        again = tell_other_key(then, now, run.earlier.loaded.rejected)
+    style = "yellow" if other else ""
+    line = Text(f"these files are loaded already, and there is nothing to do: {again}", style)
+    make_console().print(line, soft_wrap=True)
+
+
+def _load(run: Run, settings: Settings) -> Result:
+    from console.backfilling import Backfill
+
+    services = Services.resolve(settings)
+    kafka = kafka_options(services, settings)
+    partitions = check_topics(kafka)
+    _check_workers(kafka, settings)
+    options = {**clickhouse_client_options(services.clickhouse_url, settings)}
+    options["send_receive_timeout"] = STATEMENT_SECONDS
+    with _progress() as tell:
+        try:
+            return Backfill(run, settings, options, partitions, tell, partial(_send, kafka, partitions)).run()
+        except Transient as error:
+            raise Transient(f"{error}: the same command goes on where it was") from error
 
 
 def _check_workers(kafka: dict[str, Any], settings: Settings) -> None:
     if look_for_worker(kafka, settings.consumer_group, settings.data_dir, is_local=settings.kafka is None):
-        raise Misconfigured(
-            "a worker is running: stop all of them first (`journeys up --workers 0` runs the servers alone); what "
-            "comes meanwhile waits in Kafka"
+        how = (
+            "stop all of them first; what comes meanwhile waits in Kafka"
+            if settings.kafka
+            else "stop `journeys up` and other workers, start the servers alone with `journeys up --workers 0`, and run"
+            " this again"
         )
+        raise Misconfigured(f"a worker is running: {how}")
 
 
 def _send(kafka: dict[str, Any], partitions: int, releases: Sequence[tuple[str, str, int]]) -> None:
@@ -146,27 +192,30 @@ def _progress() -> Iterator[Tell]:
 def _print(console: Console, result: Result) -> None:
     loaded, stitched = result.loaded, result.stitched
     console.print(
-        f"{loaded.accepted:,} touchpoints loaded in {result.seconds:,.0f} s; {stitched.customers:,} customers "
-        f"stitched: {stitched.journeys:,} journeys, {stitched.alerts:,} alerts and delights"
+        f"{counted(loaded.accepted, 'touchpoint')} loaded in {result.seconds:,.0f} s; "
+        f"{counted(stitched.customers, 'customer')} stitched: {counted(stitched.journeys, 'journey')}, "
+        f"{counted(stitched.alerts, 'alert or delight', 'alerts and delights')}",
+        soft_wrap=True,
     )
-    for count, text in (
-        (loaded.facts, "facts loaded"),
-        (loaded.forgotten, "left out: their customers were erased"),
-        (result.releases, "identifiers have another owner now: the workers bring their history there once they run"),
-    ):
-        if count:
-            console.print(Text(f"{count:,} {text}"))
+    if loaded.facts:
+        console.print(f"{counted(loaded.facts, 'fact')} loaded")
+    if loaded.forgotten:
+        console.print(f"{loaded.forgotten:,} left out: their customers were erased")
+    if result.releases:
+        has = counted(result.releases, "identifier has", "identifiers have")
+        whose = "its history" if result.releases == 1 else "their history"
+        console.print(f"{has} another owner now: the workers bring {whose} there once they run", soft_wrap=True)
     if loaded.rejected:
-        console.print(
-            Text(f"{loaded.rejected:,} of {loaded.rows:,} rows rejected, see {result.rejected_file}:", "yellow")
-        )
+        rejected = f"{loaded.rejected:,} of {counted(loaded.rows, 'row')} rejected, see {result.rejected_file}:"
+        console.print(Text(rejected, "yellow"), soft_wrap=True)
         for reason, count in sorted(loaded.reasons.items(), key=lambda each: -each[1]):
-            console.print(Text(f"  {count:,} {reason}, first {loaded.first.get(reason, '')}"))
+            console.print(Text(f"  {count:,} {reason}, first {loaded.first.get(reason, '')}"), soft_wrap=True)
 
 
-def _as_json(result: Result) -> dict[str, Any]:
+def _as_json(result: Result, *, is_loaded_already: bool = False) -> dict[str, Any]:
     loaded, stitched = result.loaded, result.stitched
     return {
+        "loaded_already": is_loaded_already,
         "rows": loaded.rows,
         "touchpoints": loaded.accepted,
         "facts": loaded.facts,

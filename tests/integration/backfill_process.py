@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from console.backfilling import Backfill, Wanted
+from console.backfill_run import Wanted, look_into, opened_run
+from console.backfilling import Backfill
 from deploy.services import Services, clickhouse_client_options
 from schemas.settings import Settings
 
@@ -15,9 +16,9 @@ def main() -> None:
     settings = Settings(data_dir=directory)
     options = clickhouse_client_options(Services.resolve(settings).clickhouse_url, settings)
     wanted = Wanted(files, None, directory, 2, range_touchpoints=RANGE_TOUCHPOINTS)
-    run = Backfill(wanted, settings, options, partitions, lambda *_: None, lambda _: None)
-    if not run.is_done:
-        run.run()
+    with opened_run(wanted, look_into(wanted), settings) as run:
+        if not run.is_done:
+            Backfill(run, settings, options, partitions, lambda *_: None, lambda _: None).run()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,22 @@
 """`journeys backfill`: what files of history come to is what the stream makes of the same touchpoints."""
 
+import gzip
 import json
+import os
+import signal
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from console.backfill_crew import Crew
+from console.backfill_journal import find_unfinished
+from console.backfill_run import Wanted, look_into, opened_run
 from console.backfill_setup import Bench, Claims, Setup
-from console.backfilling import Backfill, Wanted
+from console.backfilling import Backfill
 from deploy.services import clickhouse_client_options
 from schemas.errors import Fenced
 from schemas.settings import Settings
@@ -87,7 +93,13 @@ def test_years_of_csv_by_a_mapping_give_the_sessions(start_platform: StartPlatfo
     assert (said["touchpoints"], said["rejected"], said["journeys"]) == (31_106, 0, 3_605)
     assert_sessions(platform, read_ecom(tmp_path))
     told = backfill(platform, *arguments)
-    assert told.returncode == 1 and "loaded already" in told.stderr
+    assert (told.returncode, told.stderr) == (0, "") and len(told.stdout.splitlines()) == 1
+    assert told.stdout.startswith("these files are loaded already, and there is nothing to do: --from-start")
+    again = json.loads(backfill(platform, *arguments, "--json").stdout)
+    assert (again["loaded_already"], said["loaded_already"], again["journeys"]) == (True, False, said["journeys"])
+    told = backfill(platform, *arguments, identifier_key="k" * 32)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "nothing to do: they were loaded without an identifier key, and now k1 is set" in told.stdout
 
 
 def test_history_joins_what_the_workers_know_already(
@@ -113,7 +125,8 @@ def test_a_running_worker_is_in_the_way_and_so_is_one_that_starts(
     worker = platform.start_worker()
     platform.wait_assigned(worker)
     told = backfill(platform, str(file))
-    assert told.returncode == 1 and "a worker is running: stop all of them first" in told.stderr
+    assert told.returncode == 1 and "a worker is running: stop `journeys up`" in told.stderr
+    assert "start the servers alone with `journeys up --workers 0`" in told.stderr
     assert worker.terminate() == 0
     assert platform.query("SELECT count() FROM analytics.touchpoints") == [(0,)]
     setup = Setup(
@@ -175,6 +188,56 @@ def test_a_worker_that_ran_while_a_backfill_was_stopped_is_noticed(
     assert platform.query("SELECT customer_id, touchpoints FROM analytics.journeys") == [("C-1", 5)]
 
 
+def test_one_that_is_stopped_says_so_in_one_line_and_leaves_no_process(
+    start_platform: StartPlatform, life: list[dict[str, object]], tmp_path: Path
+) -> None:
+    platform = start_platform(**SETTINGS)
+    file = write_parquet(tmp_path / "life.parquet", life)
+    command = [sys.executable, "-m", "console.cli", "--data-dir", str(platform.directory), "backfill", str(file)]
+    # A terminal sends Ctrl-C to all of them, `kill` a SIGTERM to the one.
+    for number, code, send in ((signal.SIGINT, 130, os.killpg), (signal.SIGTERM, 143, os.kill)):
+        state = tmp_path / str(code)
+        process = subprocess.Popen(
+            [*command, "--processes", "2", "--state-dir", str(state)], cwd=ROOT, env=environment(platform), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        try:
+            wait_until(partial(has_begun, state), "a journal", every=0.01)
+            send(process.pid, number)
+            said = process.communicate(timeout=80)
+            wait_until(partial(has_ended, process.pid), "the end of all its processes", seconds=20)
+        finally:
+            process.kill()
+        assert (process.returncode, *said) == (code, "", "journeys: stopped: the same command goes on where it was\n")
+
+
+def has_begun(state: Path) -> bool:
+    return bool(find_unfinished(state))
+
+
+def has_ended(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_files_that_turn_out_to_be_useless_leave_nothing_unfinished(
+    start_platform: StartPlatform, tmp_path: Path
+) -> None:
+    platform = start_platform(**SETTINGS)
+    odd, cut_off = tmp_path / "odd.ndjson", tmp_path / "cut.ndjson.gz"
+    odd.write_text('{"a": 1}\n' * 10_000)
+    lines = "".join(json.dumps(row(str(uuid4()), 1, customer_id="C-1")) + "\n" for _ in range(5_000))
+    cut_off.write_bytes(gzip.compress(lines.encode())[:-20_000])
+    for file, told in ((odd, "does the mapping fit (--mapping)?"), (cut_off, "ends early after line 4,")):
+        done = backfill(platform, str(file))
+        assert done.returncode == 1 and told in done.stderr, done.stderr
+    assert find_unfinished(platform.directory) == []
+    assert platform.query("SELECT count() FROM analytics.touchpoints") == [(0,)]
+
+
 class CutOff(Backfill):
     """Ends where all is loaded and nothing is stitched."""
 
@@ -191,8 +254,8 @@ def test_what_another_run_had_loaded_when_it_was_cut_off_is_stitched_too(
     february = write_parquet(tmp_path / "february.parquet", [row("b", 9, customer_id="C-2")])
     settings = Settings(data_dir=platform.directory, **SETTINGS)  # type: ignore[arg-type]
     wanted = Wanted([january], None, platform.directory, 1)
-    with pytest.raises(KeyboardInterrupt):
-        CutOff(wanted, settings, platform.clickhouse_options, 4, lambda *_: None, lambda _: None).run()
+    with pytest.raises(KeyboardInterrupt), opened_run(wanted, look_into(wanted), settings) as run:
+        CutOff(run, settings, platform.clickhouse_options, 4, lambda *_: None, lambda _: None).run()
     assert platform.query("SELECT uniqExact(event_id) FROM journeys.touchpoints") == [(4,)]
     assert platform.query("SELECT count() FROM analytics.journeys") == [(0,)]
     platform.query("OPTIMIZE TABLE journeys.touchpoints FINAL")
@@ -217,7 +280,7 @@ def test_what_is_no_touchpoint_is_kept_with_its_reason(start_platform: StartPlat
     platform = start_platform()
     told = backfill(platform, str(file))
     assert told.returncode == 1
-    assert "1 touchpoints loaded" in told.stdout and "1 facts loaded" in told.stdout and "4 of 6 rows" in told.stdout
+    assert "1 touchpoint loaded" in told.stdout and "1 fact loaded" in told.stdout and "4 of 6 rows" in told.stdout
     [kept] = platform.directory.glob("backfill-*/rejected.ndjson")
     rows = [json.loads(line) for line in kept.read_text().splitlines()]
     assert [(row["line"], row["reason"]) for row in rows] == [

@@ -4,12 +4,13 @@ import gzip
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from producers.history_files import FileRow, cut, gather_fields, read_rows, read_tables
+from producers.history_files import FileRow, check_end, cut, find_empty, gather_fields, read_rows, read_tables
 from producers.mapped_rows import Rejected
 from producers.mapping import parse_mapping
 from schemas.errors import Misconfigured
@@ -118,10 +119,30 @@ def test_what_cannot_be_read_is_told_before_anything_begins(
 
 def test_a_file_that_breaks_off_is_an_error_not_an_end(tmp_path: Path) -> None:
     path = tmp_path / "a.ndjson.gz"
-    whole = gzip.compress(b'{"event_id": "1"}\n' * 5_000)
+    whole = gzip.compress("".join(f'{{"event_id": "{uuid4()}"}}\n' for _ in range(5_000)).encode())
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(Misconfigured, match="broken"):
+    told = r"ends early after line 2,[45]\d\d: it was cut off \(truncated\)"
+    with pytest.raises(Misconfigured, match=told):
         rows_in(path)
+    with pytest.raises(Misconfigured, match=told):
+        check_end(path)
+    path.write_bytes(whole)
+    check_end(path)
+    path.write_bytes(whole[:5_000] + b"x" * 100 + whole[5_100:])
+    with pytest.raises(Misconfigured, match=r"broken after line \d\d"):
+        check_end(path)
+    path.write_bytes(whole[:12])
+    with pytest.raises(Misconfigured, match="ends early before its first row"):
+        find_empty(cut([path], None), [path], None)
+
+
+def test_files_without_rows_are_found(tmp_path: Path) -> None:
+    full, empty, hollow = tmp_path / "a.parquet", tmp_path / "b.parquet", tmp_path / "c.ndjson"
+    pq.write_table(pa.table({"event_id": ["e"]}), full)
+    pq.write_table(pa.table({"event_id": pa.array([], pa.string())}), empty)
+    hollow.write_text("\n")
+    paths = [full, empty, hollow]
+    assert find_empty(cut(paths, None), paths, None) == [1, 2]
 
 
 @pytest.mark.parametrize("form", ["", "format: csv\n"])
