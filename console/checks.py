@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
-from console.backfill_journal import Journal, find_unfinished
+from console.backfill_journal import Unfinished, find_unfinished
 from console.invocation import kafka_options, open_clickhouse
 from console.kafka_positions import read_positions
 from console.worker_files import WorkerLook, look_at_workers
@@ -19,6 +21,7 @@ from producers.topics import check_topics
 from schemas.errors import JourneysError, Misconfigured, Terminal
 from schemas.settings import Settings
 from sinks.migrate import pending
+from sinks.schema_repair import find_missing
 from sinks.state_queries import CLOCK_MS
 from streams.rules.loading import directories, load_rules
 
@@ -28,6 +31,9 @@ LOW_DISK_BYTES, NO_DISK_BYTES = 5 * GIBIBYTE, 1 * GIBIBYTE
 SKEW_WARN_SECONDS, SKEW_FAIL_SECONDS = 2.0, 60.0
 LAG_LOOK_SECONDS = 3.0
 LAG_LOOKS = 2
+SHOWN_FILES = 5
+SHOWN_MISSING = 5
+REPAIR = "`journeys migrate --repair` makes views again"
 SUPPORTED = ((3, 11), (3, 14))
 MEND_RULES = "look into the worker's log; `JOURNEYS_RULES_DIR=… journeys rules check` names the fault"
 
@@ -83,6 +89,7 @@ def _server_checks(settings: Settings, services: Services) -> list[Check]:
         ("topics", lambda: _topics(settings, services)),
         ("clickhouse", lambda: _clickhouse(settings, services)),
         ("schema", lambda: _schema(settings, services)),
+        ("views", lambda: _views(settings, services)),
         ("analyst", lambda: _analyst(settings, services)),
         ("clock", lambda: _clock(settings, services)),
         ("workers", lambda: _workers(settings, look())),
@@ -116,12 +123,51 @@ def judge_key(is_set: bool) -> Finding:
     return Finding("identifier key", "warn", "not set", advice)
 
 
-def judge_backfills(unfinished: Sequence[Journal]) -> Finding:
+def judge_backfills(unfinished: Sequence[Unfinished]) -> Finding:
     """Whether history that was to be loaded is in journeys."""
     if not unfinished:
         return Finding("backfills", "ok", "none is unfinished")
-    detail = f"unfinished: {'; '.join(' '.join(journal.paths) for journal in unfinished)}"
-    return Finding("backfills", "warn", detail, "stop the workers and run the same `journeys backfill` again")
+    detail = f"unfinished: {'; '.join(map(_describe_backfill, unfinished))}"
+    commands = " and ".join(f"`{_command_of(each)}`" for each in unfinished)
+    unwanted = " or ".join(shlex.quote(str(each.directory)) for each in unfinished)
+    advice = (
+        f"stop the workers, then {commands} goes on; one that is not wanted any more is forgotten by deleting "
+        f"{unwanted}: what it has loaded stays stored, and may be in no journey"
+    )
+    return Finding("backfills", "warn", detail, advice)
+
+
+def _describe_backfill(unfinished: Unfinished) -> str:
+    journal = unfinished.journal
+    gone = {path for path in journal.paths if Path(path).is_absolute() and not Path(path).exists()}
+    shown = [f"{path} (which is gone)" if path in gone else path for path in journal.paths[:SHOWN_FILES]]
+    more = f" and {len(journal.paths) - SHOWN_FILES:,} more files" if len(journal.paths) > SHOWN_FILES else ""
+    return f"{', '.join(shown)}{more}{f' with mapping {journal.mapping}' if journal.mapping else ''}"
+
+
+def _command_of(unfinished: Unfinished) -> str:
+    """The call that goes on; of many files it stands for them with dots, as their order counts."""
+    journal = unfinished.journal
+    files = journal.paths
+    if len(files) > SHOWN_FILES:
+        files = [*files[: SHOWN_FILES - 1], "…", files[-1]]
+    mapping = ["--mapping", journal.mapping] if journal.mapping else []
+    given = [each if each == "…" else shlex.quote(each) for each in [*files, *mapping]]
+    data_dir = unfinished.directory.parent
+    where = "" if data_dir == Settings.model_fields["data_dir"].default else f" --data-dir {shlex.quote(str(data_dir))}"
+    return f"journeys{where} backfill {' '.join(given)}"
+
+
+def judge_missing(names: Sequence[str], are_views: bool) -> Finding:
+    """Whether what the migrations made is all there."""
+    if not names:
+        return Finding("views", "ok", "all there, and so are the tables")
+    more = f" and {len(names) - SHOWN_MISSING:,} more" if len(names) > SHOWN_MISSING else ""
+    detail = f"missing: {', '.join(names[:SHOWN_MISSING])}{more}"
+    advice = (
+        REPAIR if are_views else f"{REPAIR}; tables are gone with their rows, `journeys migrate --check` tells more"
+    )
+    return Finding("views", "fail", detail, advice)
 
 
 def judge_skew(skew_seconds: float) -> Finding:
@@ -220,6 +266,11 @@ def _schema(settings: Settings, services: Services) -> Finding:
     if not due:
         return Finding("schema", "ok", "up to date")
     return Finding("schema", "fail", f"pending: {', '.join(each.name for each in due)}", "run `journeys migrate`")
+
+
+def _views(settings: Settings, services: Services) -> Finding:
+    missing = find_missing(clickhouse_client_options(services.clickhouse_url, settings))
+    return judge_missing([each.name for each in missing], all(each.is_view for each in missing))
 
 
 def _analyst(settings: Settings, services: Services) -> Finding:

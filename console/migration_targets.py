@@ -1,18 +1,27 @@
-"""What `journeys migrate` migrates: one ClickHouse server, or each server of a cluster, through the same five doors."""
+"""What `journeys migrate` migrates: one ClickHouse server, or each server of a cluster, through the same doors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from sinks import cluster_migration, migrate
+from schemas.errors import Misconfigured
+from sinks import cluster_migration, migrate, schema_repair
 from sinks.cluster_migration import Cluster, find_cluster
 from sinks.migrate import Migration
 from sinks.schema_check import check_schema
 
 Options = Mapping[str, Any]
+SHOWN = 5
+
+
+class Missing(NamedTuple):
+    """A table or view that is not there: its name, and the server's where there are several."""
+
+    name: str
+    is_view: bool
 
 
 class Target(Protocol):
@@ -32,6 +41,12 @@ class Target(Protocol):
 
     def check(self) -> list[str]:
         """A line for each deviation of the schema."""
+
+    def find_missing(self) -> list[Missing]:
+        """What is not there though its migration has run."""
+
+    def repair(self) -> list[str]:
+        """Make missing views again; returns a line for each."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,14 @@ class OneServer:
     def check(self) -> list[str]:
         """See `Target.check`."""
         return check_schema(self.options)
+
+    def find_missing(self) -> list[Missing]:
+        """See `Target.find_missing`."""
+        return [Missing(each.name, each.is_view) for each in schema_repair.find_missing(self.options)]
+
+    def repair(self) -> list[str]:
+        """See `Target.repair`."""
+        return schema_repair.repair(self.options)
 
 
 @dataclass(frozen=True)
@@ -90,12 +113,39 @@ class AllServers:
         """See `Target.check`."""
         return cluster_migration.check(self.cluster)
 
+    def find_missing(self) -> list[Missing]:
+        """See `Target.find_missing`."""
+        found = cluster_migration.find_missing(self.cluster)
+        return [
+            Missing(f"{each.name} on {server}", each.is_view) for server, missing in found.items() for each in missing
+        ]
+
+    def repair(self) -> list[str]:
+        """See `Target.repair`."""
+        made = cluster_migration.repair(self.cluster)
+        return [f"{name}  on {server}" for server, names in made.items() for name in names]
+
 
 def choose_target(options: Options, cluster: str | None, *, is_replicated: bool) -> Target:
     """The server of `options`, or each of the cluster that it knows by this name. Raises as `find_cluster`."""
     if cluster is None:
         return OneServer(options)
     return AllServers(find_cluster(options, cluster, is_replicated=is_replicated))
+
+
+def check_missing(missing: Sequence[Missing]) -> None:
+    """Raise `Misconfigured`, with what to do, for what is not there though its migration has run."""
+    tables = [each.name for each in missing if not each.is_view]
+    if tables:
+        raise Misconfigured(f"missing with all rows: {_shorten(tables)}: `journeys migrate --check` says how to go on")
+    if missing:
+        names = _shorten([each.name for each in missing])
+        raise Misconfigured(f"somebody has dropped {names}: `journeys migrate --repair` makes views again")
+
+
+def _shorten(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def _by_version(pending: Mapping[str, Sequence[Migration]]) -> dict[int, list[str]]:

@@ -17,10 +17,12 @@ from clickhouse_driver import Client
 
 from schemas.errors import JourneysError, Misconfigured
 from sinks import migrate as single
+from sinks import schema_repair
 from sinks.cluster import cluster_form
 from sinks.connection import opened
 from sinks.migrate import MIGRATIONS, Migration
 from sinks.schema_check import check_schema
+from sinks.schema_repair import Made
 
 Result = TypeVar("Result")
 
@@ -134,6 +136,22 @@ def check(cluster: Cluster, directory: Path = MIGRATIONS) -> list[str]:
         for server in cluster.servers
         for line in _at(server, lambda on: check_schema(on, directory, form=form))
     ]
+
+
+def find_missing(cluster: Cluster, directory: Path = MIGRATIONS) -> dict[str, list[Made]]:
+    """What is missing on each server, by its name; raises as `sinks.schema_repair.find_missing`."""
+    return {
+        each.name: _at(each, lambda on: schema_repair.find_missing(on, directory, form=cluster.form))
+        for each in cluster.servers
+    }
+
+
+def repair(cluster: Cluster, directory: Path = MIGRATIONS) -> dict[str, list[str]]:
+    """Make missing views again on each server, by its name; raises as `sinks.schema_repair.repair`."""
+    return {
+        each.name: _at(each, lambda on: schema_repair.repair(on, directory, form=cluster.form))
+        for each in cluster.servers
+    }
 
 
 def _check_macros(servers: Sequence[Server]) -> None:

@@ -80,7 +80,7 @@ def migrate(
     `Transient` or `Terminal` when the server fails; a file that had begun is then run again from its top next time.
     """
     with _migrator(options) as (connection, migrator):
-        _check_form(connection, form)
+        check_form(connection.execute, form)
         due = _pending(connection, migrator, directory, form, up_to)
         if due:
             check_space(connection.execute("SELECT filesystemAvailable()")[0][0])
@@ -113,7 +113,7 @@ def plan(
     Above each statement that would cost data stands a comment that begins with `-- DANGEROUS`. Raises as `pending`.
     """
     with _migrator(options) as (connection, migrator):
-        _check_form(connection, form)
+        check_form(connection.execute, form)
         due = _pending(connection, migrator, directory, form, up_to)
         guard = Guard(connection.execute)
         return "\n".join(f"-- {each.name}\n{_marked(each, guard)}\n" for each in due)
@@ -124,7 +124,7 @@ def dangers(
 ) -> list[Danger]:
     """What `migrate` would refuse to run unless it is allowed to. Only reads; raises as `pending` does."""
     with _migrator(options) as (connection, migrator):
-        _check_form(connection, form)
+        check_form(connection.execute, form)
         return _dangers(connection, _pending(connection, migrator, directory, form, up_to))
 
 
@@ -184,9 +184,9 @@ def _has_history(connection: ClickhouseDriverConnection) -> bool:
     return bool(connection.query(f"EXISTS TABLE {TABLE}")[0]["result"])
 
 
-def _check_form(connection: ClickhouseDriverConnection, form: Form) -> None:
-    """Refuse to mix the two forms: an ALTER meant for one would leave the other half-changed."""
-    spread, single = connection.execute(SPREAD_SQL)[0]
+def check_form(execute: Callable[[str], Any], form: Form) -> None:
+    """Raise `Misconfigured` for a mix of the two forms: an ALTER meant for one would leave the other half-changed."""
+    spread, single = execute(SPREAD_SQL)[0]
     if spread and not form.is_spread:
         raise Misconfigured("this server's tables are spread over a cluster: name it with --cluster")
     if single and form.is_spread:

@@ -56,6 +56,11 @@ class Object:
     columns: Mapping[str, Column]
     indexes: Mapping[str, str]
 
+    @property
+    def is_view(self) -> bool:
+        """Whether it holds no rows of its own."""
+        return "view" in self.kind
+
 
 def check_schema(options: Mapping[str, Any], directory: Path = MIGRATIONS, *, form: Form = AS_WRITTEN) -> list[str]:
     """One line for each deviation from what the migrations that have run made, with what to do about it.
@@ -85,7 +90,7 @@ def compare(
     """The deviations of what is `there` from what is `wanted`, by full name."""
     for name in sorted(wanted.keys() | there.keys()):
         if name not in there:
-            yield f"{name} is missing: {_how_to_remake(name, migrations)}"
+            yield f"{name} is missing: {_how_to_remake(name, wanted[name], None, migrations)}"
         elif name not in wanted:
             yield f"{name} is of no migration: drop it, or move it to a database of your own"
         else:
@@ -94,16 +99,15 @@ def compare(
 
 def _compare_object(name: str, wanted: Object, there: Object, migrations: Sequence[Migration]) -> Iterator[str]:
     if wanted.kind != there.kind:
-        yield f"{name} is a {there.kind} and not a {wanted.kind}: {_how_to_remake(name, migrations)}"
+        yield f"{name} is a {there.kind} and not a {wanted.kind}: {_how_to_remake(name, wanted, there, migrations)}"
         return
     for trait, value in wanted.traits.items():
         if there.traits[trait] != value:
-            yield f"{name} has another {trait}: {_how_to_mend(name, trait, wanted, migrations)}"
-    is_view = "view" in wanted.kind
+            yield f"{name} has another {trait}: {_how_to_mend(name, trait, wanted, there, migrations)}"
     for column in sorted(wanted.columns.keys() | there.columns.keys()):
         line = _compare_column(name, column, wanted.columns.get(column), there.columns.get(column))
         if line:
-            yield f"{line[0]}: {_how_to_remake(name, migrations) if is_view else line[1]}"
+            yield f"{line[0]}: {_how_to_remake(name, wanted, there, migrations) if wanted.is_view else line[1]}"
     for index in sorted(wanted.indexes.keys() | there.indexes.keys()):
         if wanted.indexes.get(index) != there.indexes.get(index):
             yield f"{name}: index {index} {_how_differs(index, wanted.indexes, there.indexes)}"
@@ -129,16 +133,20 @@ def _compare_column(name: str, column: str, wanted: Column | None, there: Column
     return None
 
 
-def _how_to_mend(name: str, trait: str, wanted: Object, migrations: Sequence[Migration]) -> str:
+def _how_to_mend(name: str, trait: str, wanted: Object, there: Object, migrations: Sequence[Migration]) -> str:
     value = wanted.traits[trait]
     if trait == "comment":
         return f"`ALTER TABLE {name} MODIFY COMMENT {_quote(value)}`"
     if wanted.kind == "table":
         return f"it must be {value or '(none)'}: that takes a new table, filled from this one"
-    return _how_to_remake(name, migrations)
+    return _how_to_remake(name, wanted, there, migrations)
 
 
-def _how_to_remake(name: str, migrations: Sequence[Migration]) -> str:
+def _how_to_remake(name: str, wanted: Object, there: Object | None, migrations: Sequence[Migration]) -> str:
+    if wanted.is_view and there is None:
+        return "`journeys migrate --repair` makes it again"
+    if wanted.is_view and there is not None and there.is_view:
+        return f"`DROP VIEW {name}`, then `journeys migrate --repair` makes it again"
     files = [each.name for each in migrations if any(place == name for _, place in _places(each))]
     return f"run the statements about it again, in this order: {', '.join(files)}"
 

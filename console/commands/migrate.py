@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,7 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from console.invocation import Invocation, kafka_options, make_console
-from console.migration_targets import Target, choose_target
+from console.migration_targets import Target, check_missing, choose_target
+from console.plurals import counted
 from deploy.services import Services, clickhouse_client_options
 from producers.topics import check_topics, create_topics
 from schemas.errors import Misconfigured
@@ -26,6 +28,8 @@ journeys migrate --plan --up-to 12
 journeys migrate --status || echo something is pending
 
 journeys migrate --check || echo somebody has changed the schema
+
+journeys migrate --repair
 
 journeys migrate --cluster main"""
 
@@ -47,6 +51,9 @@ def migrate(
     check: Annotated[
         bool,
         typer.Option("--check", help="Only compare the schema with what the migrations made; exit 1 if it differs"),
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Only make views again that somebody has dropped; tables are left alone")
     ] = False,
     up_to: Annotated[
         int | None, typer.Option("--up-to", metavar="N", help="Run or plan migrations up to this number, and no topics")
@@ -72,11 +79,9 @@ def migrate(
     It can be repeated without harm. What would delete or change rows that are there is refused, with how many they are,
     unless --allow-dangerous is given. `journeys up` and `journeys demo` do it by themselves.
     """
-    _check_one(plan=plan, status=status, list=list_all, check=check)
+    _check_choice(up_to, plan=plan, status=status, list=list_all, check=check, repair=repair)
     if without_replication and cluster is None:
         raise Misconfigured("--without-replication is about a cluster: name it with --cluster")
-    if up_to is not None and (status or list_all or check):
-        raise Misconfigured("--up-to is for running and for --plan")
     settings = Invocation.of(context).settings()
     services = Services.resolve(settings)
     clickhouse = clickhouse_client_options(services.clickhouse_url, settings)
@@ -89,23 +94,32 @@ def migrate(
         _print_list(console, target)
     elif check:
         raise typer.Exit(_print_check(console, target))
+    elif repair:
+        _repair(console, target)
     elif status:
         raise typer.Exit(_print_status(console, target, kafka))
     else:
-        for done in target.migrate(up_to, allow_dangerous):
-            console.print(Text(f"run      {done}"), soft_wrap=True)
-        if up_to is not None:
-            _print_rest(console, target, up_to)
-            return
-        for name in create_topics(kafka, settings.partitions, replication_factor):
-            console.print(Text(f"created  topic {name}"))
-        console.print(f"ClickHouse and Kafka are up to date ({check_topics(kafka)} partitions)")
+        _run(console, target, up_to, allow_dangerous)
+        if up_to is None:
+            topics = create_topics(kafka, settings.partitions, replication_factor)
+            _print_done(console, target, topics, check_topics(kafka))
 
 
-def _check_one(**wanted: bool) -> None:
+def _check_choice(up_to: int | None, **wanted: bool) -> None:
     given = [f"--{name}" for name, is_wanted in wanted.items() if is_wanted]
     if len(given) > 1:
         raise Misconfigured(f"give one of {', '.join(given[:-1])} and {given[-1]}")
+    if up_to is not None and given not in ([], ["--plan"]):
+        raise Misconfigured("--up-to is for running and for --plan")
+
+
+def _repair(console: Console, target: Target) -> None:
+    made = target.repair()
+    for line in made:
+        console.print(Text(f"made     {line}"), soft_wrap=True)
+    check_missing(target.find_missing())
+    if not made:
+        console.print("nothing is missing")
 
 
 def _print_list(console: Console, target: Target) -> None:
@@ -134,6 +148,20 @@ def _print_check(console: Console, target: Target) -> int:
     return 1 if deviations else 0
 
 
+def _run(console: Console, target: Target, up_to: int | None, allow_dangerous: bool) -> None:
+    for done in target.migrate(up_to, allow_dangerous):
+        console.print(Text(f"run      {done}"), soft_wrap=True)
+    if up_to is not None:
+        _print_rest(console, target, up_to)
+
+
+def _print_done(console: Console, target: Target, topics: Sequence[str], partitions: int) -> None:
+    for name in topics:
+        console.print(Text(f"created  topic {name}"))
+    check_missing(target.find_missing())
+    console.print(f"ClickHouse and Kafka are up to date ({counted(partitions, 'partition')})")
+
+
 def _print_rest(console: Console, target: Target, up_to: int) -> None:
     left = len(target.pending())
     rest = f"{left} later ones are pending" if left else "none is pending"
@@ -145,9 +173,12 @@ def _print_status(console: Console, target: Target, kafka: dict[str, object]) ->
     for each in read_migrations():
         word, style = ("pending", "yellow") if each.version in due else ("run    ", "green")
         console.print(Text.assemble((word, style), f"  {_describe(each, due)}"), soft_wrap=True)
+    missing = target.find_missing()
+    for lost in missing:
+        console.print(Text.assemble(("missing", "yellow"), f"  {lost.name}"), soft_wrap=True)
     try:
-        console.print(Text.assemble(("ready  ", "green"), f"  topics, {check_topics(kafka)} partitions"))
+        console.print(Text.assemble(("ready  ", "green"), f"  topics, {counted(check_topics(kafka), 'partition')}"))
     except Misconfigured as error:
         console.print(Text.assemble(("pending", "yellow"), f"  {error}"))
         return 1
-    return 1 if due else 0
+    return 1 if due or missing else 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from console.checks import Finding, Reach, judge_lag, run_checks
+from console.checks import Finding, Reach, judge_lag, judge_missing, run_checks
 from schemas.settings import Settings
 
 
@@ -49,3 +49,11 @@ def test_lag_is_worth_a_warning_only_when_records_wait_long_and_do_not_get_fewer
     finding = judge_lag(before, after, 3.0)
     assert (finding.verdict, finding.detail) == (verdict, told)
     assert bool(finding.advice) == (verdict == "warn")
+
+
+def test_views_that_somebody_has_dropped_are_a_failure_with_what_to_do() -> None:
+    assert judge_missing([], are_views=True).verdict == "ok"
+    finding = judge_missing([f"analytics.v{number}" for number in range(8)], are_views=True)
+    assert finding.verdict == "fail" and finding.detail.endswith("analytics.v4 and 3 more")
+    assert finding.advice == "`journeys migrate --repair` makes views again"
+    assert "`journeys migrate --check` tells more" in judge_missing(["journeys.facts"], are_views=False).advice

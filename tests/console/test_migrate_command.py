@@ -6,8 +6,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from console.migration_targets import Missing, check_missing
 from deploy.local.stack import LocalStack
 from deploy.services import clickhouse_client_options
+from schemas.errors import Misconfigured
 from schemas.settings import Settings
 from sinks.migrate import read_migrations
 from sinks.writer import ClickHouseWriter
@@ -50,7 +52,20 @@ def test_a_schema_is_planned_run_in_part_listed_and_checked(server: LocalStack, 
     writer.close()
     broken = run(server, tmp_path, "--check")
     assert broken.returncode == 1
-    assert broken.stdout.startswith("analytics.alerts is missing: run the statements about it again")
+    assert broken.stdout.startswith("analytics.alerts is missing: `journeys migrate --repair` makes it again")
+    repaired = run(server, tmp_path, "--repair")
+    assert (repaired.returncode, repaired.stdout) == (0, "made     analytics.alerts\n")
+    assert run(server, tmp_path, "--check").returncode == 0
+    assert run(server, tmp_path, "--repair").stdout == "nothing is missing\n"
+
+
+def test_what_somebody_has_dropped_is_told_with_what_to_do() -> None:
+    check_missing([])
+    views = [Missing(f"analytics.v{number}", is_view=True) for number in range(7)]
+    with pytest.raises(Misconfigured, match=r"dropped analytics\.v0.*v4 and 2 more: `journeys migrate --repair` makes"):
+        check_missing(views)
+    with pytest.raises(Misconfigured, match=r"^missing with all rows: journeys\.facts: `journeys migrate --check`"):
+        check_missing([*views, Missing("journeys.facts", is_view=False)])
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,11 @@ def test_each_deviation_is_a_line_that_says_what_to_do(empty: dict[str, Any]) ->
         "`ALTER TABLE journeys.alerts COMMENT COLUMN actual 'what was found, in the same unit'`",
         "journeys.alerts: index version_range is missing: it must be _version TYPE minmax",
         "journeys.facts is missing: run the statements about it again, in this order: 0003_rule_engine.sql",
-        "analytics.funnel is missing: run the statements about it again, in this order: 0009_journey_marts.sql",
+        "analytics.funnel is missing: `journeys migrate --repair` makes it again",
         "journeys.mine is of no migration: drop it, or move it to a database of your own",
-        "analytics.flow has another query: run the statements about it again, in this order: 0009_journey_marts.sql",
-        "journeys.history_of_alerts has another target: run the statements about it again, in this order: "
-        "0012_history.sql",
+        "analytics.flow has another query: `DROP VIEW analytics.flow`, then `journeys migrate --repair` makes it again",
+        "journeys.history_of_alerts has another target: `DROP VIEW journeys.history_of_alerts`, then `journeys migrate "
+        "--repair` makes it again",
         "journeys.forgotten has another engine: it must be ReplacingMergeTree(forgotten_at): that takes a new table, "
         "filled from this one",
         "journeys.forgotten has another sorting key: it must be identifier_hash: that takes a new table, filled from "
