@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 MappingOption = Annotated[
-    Path | None, typer.Option("--mapping", metavar="FILE", help="YAML that says which column is what; CSV needs it")
+    Path | None,
+    typer.Option(
+        "--mapping", metavar="FILE", help="YAML that says which column is what (docs/mappings.md); CSV needs it"
+    ),
 ]
 FromStartOption = Annotated[bool, typer.Option("--from-start", help="Forget how far an earlier run came")]

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from producers.mapped_rows import Rejected, compile_rule
-from producers.mapping import TIMES, FieldName, Rule, Scalar, lookup, read_text
+from producers.mapping import TIMES, FieldName, Rule, Scalar, lookup
 from schemas.errors import Misconfigured, Undecodable
+from schemas.text_files import read_text
 from schemas.yaml_files import parse_yaml
 from schemas.zones import Zone
 

@@ -18,9 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.errors import Misconfigured
 from schemas.hints import did_you_mean
 from schemas.identifiers import KINDS
+from schemas.text_files import read_text
 from schemas.touchpoint import Touchpoint
 from schemas.yaml_files import parse_yaml
 from schemas.zones import Zone
@@ -58,23 +58,32 @@ FieldName = Annotated[str, AfterValidator(_check_field_name)]
 class Rule(BaseModel):
     """Where one field's value comes from: exactly one of `column`, `constant` and `template`.
 
-    `values` replaces values; one that is not listed becomes `otherwise` or goes where `unlisted` says, and one that is
-    mapped to null skips the row. `default` stands in where the row has nothing. `as` is the type of the result (if it
-    is not stated: text in the envelope, what it is there in properties), `format` how a time is written.
+    Without `as`, the envelope is text, times and a whole number, and a property is what its row holds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    column: Column | None = None
-    constant: Scalar | None = None
-    template: Annotated[str, StringConstraints(min_length=1)] | None = None
-    values: dict[str, Scalar | None] | None = None
-    unlisted: Literal["reject", "keep", "skip"] = "reject"
-    otherwise: Scalar | None = None
-    default: Scalar | None = None
-    as_: ValueType | None = Field(None, alias="as")
-    format: TimeFormat | None = None
-    zone: Zone | None = None
+    column: Column | None = Field(None, description="the column that holds the value, or a path into nested objects")
+    constant: Scalar | None = Field(None, description="the same value in each row")
+    template: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        None, description="text with columns in braces; nothing where one of them is empty"
+    )
+    values: dict[str, Scalar | None] | None = Field(
+        None,
+        description="replaces values, written exactly as they stand in the row; one that becomes null skips its row",
+    )
+    unlisted: Literal["reject", "keep", "skip"] = Field(
+        "reject", description="what becomes of a value, or of its row, that `values` does not list"
+    )
+    otherwise: Scalar | None = Field(
+        None, description="replaces each value that `values` does not list, in the place of `unlisted`"
+    )
+    default: Scalar | None = Field(
+        None, description="stands in where the row has nothing; goes through `values` and `as` too"
+    )
+    as_: ValueType | None = Field(None, alias="as", description="what the value is turned into")
+    format: TimeFormat | None = Field(None, description="how a time is written (`iso` if it is not stated)")
+    zone: Zone | None = Field(None, description="zone of times that state none, in the place of the file's `zone`")
 
     @field_validator("template")
     @classmethod
@@ -101,10 +110,14 @@ class Mapping(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["csv", "ndjson"] | None = None
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
-    zone: Zone | None = None
-    fields: dict[FieldName, Rule]
+    format: Literal["csv", "ndjson"] | None = Field(
+        None, description="what the rows are, whatever the file is called; not heeded for Parquet"
+    )
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = Field(
+        ",", description="what stands between the cells of CSV"
+    )
+    zone: Zone | None = Field(None, description="zone (IANA) of times that state none")
+    fields: dict[FieldName, Rule] = Field(description="a rule for each field of a touchpoint")
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -147,14 +160,6 @@ def digest_of(mapping: Mapping | None) -> str:
 def load_mapping(path: Path) -> Mapping:
     """Read a mapping file. Raises `Misconfigured`, one line naming file, line and mend."""
     return parse_mapping(read_text(path), str(path))
-
-
-def read_text(path: Path) -> str:
-    """The text of a file in the mapping language. Raises `Misconfigured`."""
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{path}: cannot be read as a mapping: {error}") from error
 
 
 def parse_mapping(text: str, name: str) -> Mapping:

@@ -31,8 +31,8 @@ journeys replay clicks.csv.gz --mapping clicks.yaml --speed 60
 
 journeys replay shop.ndjson --spool .spool
 
-producers/mappings/ecom.yaml in the source is a mapping to begin with: journeys replay tests/data/ecom.csv.gz \
---mapping producers/mappings/ecom.yaml"""
+docs/mappings.md says what a mapping may hold; producers/mappings/ecom.yaml in the source is one to begin with: \
+journeys replay tests/data/ecom.csv.gz --mapping producers/mappings/ecom.yaml"""
 
 
 def register(app: typer.Typer) -> None:
