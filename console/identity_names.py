@@ -96,11 +96,17 @@ def show_key(key: str) -> str:
 
 def unknown_key(text: str, key: str, namesakes: Sequence[str] = ()) -> Misconfigured:
     """The error that nothing is known of an identifier, with what may have been meant; best one of its `namesakes`."""
-    kind, separator, _ = text.partition(":")
-    hint = f"did you mean {namesakes[0]}?" if namesakes else ""
-    if not hint and separator and kind not in KINDS:
-        hint = did_you_mean(kind, KINDS)
-    if not hint and "@" in text and key.startswith(KINDS[0]):
-        hint = f"did you mean email:{text.removeprefix(f'{KINDS[0]}:')}?"
+    hint = meant_instead(text, key, namesakes)
     told = f"nothing is known of {show_key(key)}: no link names it and no touchpoint came under it"
     return Misconfigured(f"{told}; {hint}" if hint else told)
+
+
+def meant_instead(text: str, key: str, namesakes: Sequence[str] = ()) -> str:
+    """`did you mean …?` of what was typed and looked up as `key` in vain, or an empty text."""
+    kind, separator, _ = text.partition(":")
+    if namesakes:
+        return f"did you mean {namesakes[0]}?"
+    hint = did_you_mean(kind, KINDS) if separator and kind not in KINDS else ""
+    if not hint and "@" in text and key.startswith(KINDS[0]):
+        return f"did you mean email:{text.removeprefix(f'{KINDS[0]}:')}?"
+    return hint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from console.alert_store import Answer, Ask
@@ -77,7 +77,7 @@ def read_decisions(ask: Ask, keys: Iterable[str]) -> dict[str, Decision]:
 def read_family(ask: Ask, asked: str, limit: int) -> Family:
     """All around one identifier; with a limit, at most about so many members, its own owners and members first."""
     decisions = _read_way_up(ask, asked)
-    root = list(climb(asked, lambda key: decisions[key].belongs_to if key in decisions else ""))[-1]
+    root = _root_of(asked, decisions)
     is_whole = _read_below(ask, asked, decisions, limit) and _read_below(ask, root, decisions, limit)
     members = list(dict.fromkeys([root, asked, *decisions]))
     others = _read_others(ask, members)
@@ -92,6 +92,11 @@ def read_family(ask: Ask, asked: str, limit: int) -> Family:
         int(ask(COUNT_SQL, {"customer": customer_name(root)}).rows[0][0]),
         is_whole,
     )
+
+
+def find_root(ask: Ask, key: str) -> str:
+    """The record key of the customer to whom an identifier belongs; itself where it belongs to nobody else."""
+    return _root_of(key, _read_way_up(ask, key))
 
 
 def is_known(ask: Ask, family: Family) -> bool:
@@ -151,6 +156,10 @@ def divide(keys: Iterable[str], most_bytes: int = MOST_BYTES) -> Iterator[tuple[
 
 def _by_identifier(rows: Iterable[tuple[Any, ...]]) -> dict[str, Decision]:
     return {row[0]: Decision(*row) for row in rows}
+
+
+def _root_of(key: str, decisions: Mapping[str, Decision]) -> str:
+    return list(climb(key, lambda each: decisions[each].belongs_to if each in decisions else ""))[-1]
 
 
 def _read_way_up(ask: Ask, asked: str) -> dict[str, Decision]:

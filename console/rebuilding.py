@@ -44,7 +44,12 @@ class Choice:
         """One of: customers by name, those with a touchpoint in a range of time, all. Raises `Misconfigured`."""
         named = tuple(customers)
         has_range = since_ms is not None or until_ms is not None
-        if (bool(named), has_range, everybody).count(True) != 1:
+        ways = (bool(named), has_range, everybody).count(True)
+        if ways > 1:
+            raise Misconfigured(
+                "give only one of --customer, --since with --until, and --all: each says whose journeys"
+            )
+        if not ways:
             raise Misconfigured(
                 "say whose journeys: --customer C-1, or --since and --until for all who were seen then, or --all"
             )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from typing import Annotated
 
@@ -14,13 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from console.alert_desk import read_clock
 from console.alert_filters import parse_since, parse_span
-from console.identity_names import read_name
+from console.alert_store import Ask, asking
 from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser, open_clickhouse
+from console.rebuild_names import check_known, find_customer
 from console.rebuilding import Choice, Rebuilding, Tell, request
-from deploy.services import Services
+from deploy.services import Services, clickhouse_client_options
 from producers.topics import check_topics
 from schemas.errors import Misconfigured
-from schemas.identifiers import customer_key, customer_name
 from schemas.moments import to_epoch_ms
 from schemas.settings import Settings
 
@@ -46,7 +46,11 @@ def rebuild(
     context: typer.Context,
     customers: Annotated[
         list[str] | None,
-        typer.Option("--customer", metavar="IDENTIFIER", help="A customer; may be repeated"),
+        typer.Option(
+            "--customer",
+            metavar="IDENTIFIER",
+            help="A customer, by any identifier such as C-1 or email:dana@a.org; may be repeated",
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="SPAN|TIME", help="All who were seen since so long before now, or a moment")
@@ -67,14 +71,19 @@ def rebuild(
     kept in Kafka, so it is done even if this command or a worker is stopped. Exits with 0 only if all of it is done.
     """
     settings = Invocation.of(context).settings()
-    named = [_read_customer(name, settings) for name in customers or ()]
-    choice = Choice.of(named, _read_moment(since), _read_moment(until), everybody=everybody)
+    span = _read_moment(since), _read_moment(until)
+    choice = Choice.of(customers or (), *span, everybody=everybody)
     patience_seconds = parse_span(wait).total_seconds()
     services = Services.resolve(settings)
-    with closing(open_clickhouse(services, settings)) as clickhouse:
+    with closing(open_clickhouse(services, settings)) as clickhouse, _asking(services, settings) as ask:
+        asked = [find_customer(ask, text, make_pseudonymiser(settings)) for text in customers or ()]
+        if asked:
+            choice = Choice.of([each.customer for each in asked], *span, everybody=everybody)
         run = Rebuilding(clickhouse, settings.consumer_group, choice)
         keys = run.choose()
-        _check_found(named, keys)
+        check_known(ask, asked, keys)
+        if not keys:
+            raise Misconfigured("no stored touchpoint lies there: `journeys sql` shows what there is")
         if dry_run:
             _print(as_json, len(keys), None)
             return
@@ -88,19 +97,8 @@ def rebuild(
         raise typer.Exit(1)
 
 
-def _read_customer(text: str, settings: Settings) -> str:
-    named = read_name(text, make_pseudonymiser(settings))
-    if named.is_start:
-        raise Misconfigured(f"{text!r} is shortened: give the identifier in full")
-    return customer_name(named.key)
-
-
-def _check_found(named: Sequence[str], keys: Sequence[str]) -> None:
-    unknown = [name for name in named if customer_key(name) not in keys]
-    if unknown:
-        raise Misconfigured(f"no stored touchpoint belongs to {', '.join(unknown)}: `journeys sql` shows who there is")
-    if not keys:
-        raise Misconfigured("no stored touchpoint lies there: `journeys sql` shows what there is")
+def _asking(services: Services, settings: Settings) -> AbstractContextManager[Ask]:
+    return asking(clickhouse_client_options(services.analyst_url, settings))
 
 
 def _read_moment(text: str | None) -> int | None:

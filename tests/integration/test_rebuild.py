@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from console.rebuilding import Choice
-from schemas.errors import Misconfigured
 from tests.integration.conftest import StartPlatform
 from tests.integration.harness import ROOT, Feed, Platform
 
@@ -67,13 +65,4 @@ def test_what_came_too_late_joins_its_journey_when_its_customer_is_rebuilt(
     told = run(platform, "--customer", "C-1", "--wait", "2s")
     assert told.returncode == 1 and "is a worker running" in told.stdout
     told = run(platform, "--customer", "nobody-such")
-    assert told.returncode == 1 and "no stored touchpoint" in told.stderr
-
-
-@pytest.mark.parametrize(
-    "chosen", [([], None, None, False), (["C-1"], 5, None, False), (["C-1"], None, None, True), ([], 5, 6, True)]
-)
-def test_one_way_to_choose_has_to_be_taken(chosen: tuple[list[str], int | None, int | None, bool]) -> None:
-    customers, since_ms, until_ms, everybody = chosen
-    with pytest.raises(Misconfigured, match="say whose journeys"):
-        Choice.of(customers, since_ms, until_ms, everybody=everybody)
+    assert told.returncode == 1 and "nobody is known under nobody-such: no stored touchpoint" in told.stderr
