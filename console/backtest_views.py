@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from console.cells import printable
+from console.plurals import counted
 from schemas.moments import format_epoch_ms
 from streams.backtest_report import Report, show_day, weigh
 from streams.backtest_tally import Counts, Example, Side
@@ -29,8 +30,11 @@ class Shown(NamedTuple):
 
 
 def show_report(report: Report, shown: Shown) -> Iterator[RenderableType]:
-    """All of it, part by part."""
+    """All of it, part by part; where nothing would change, that in one line."""
     yield Text(head_line(report), style="bold")
+    if report.is_comparison and not weigh(report.total())[0]:
+        yield Text(same_line(report))
+        return
     yield rule_table(report)
     stores = {printable(store) or NO_STORE: counts for store, counts in report.by_store().items()}
     yield from _places("store", stores, shown.top, report)
@@ -47,6 +51,13 @@ def head_line(report: Report) -> str:
     read = f"{tally.touchpoints:,} touchpoints of {tally.customers:,} customers read"
     journeys = f"{report.journeys:,} journeys" if report.journeys else "no journeys stitched yet"
     return f"{since} to {until} UTC: {journeys}; {read}"
+
+
+def same_line(report: Report) -> str:
+    """That the changed rules find what those in force find, and how much that is."""
+    count = report.total().after
+    found = f"the same {counted(count, 'episode')} as those in force" if count else "nothing, as those in force do"
+    return f"no differences: the changed rules find {found} ({', '.join(report.by_rule())})"
 
 
 def rule_table(report: Report) -> Table:

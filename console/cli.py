@@ -37,6 +37,7 @@ from console.commands import (
     up,
     worker,
 )
+from console.completion import InstallFor, ShowFor, advise_naming, name_shell
 from console.invocation import Invocation
 from console.settings_view import describe_fault
 from schemas.errors import JourneysError
@@ -89,6 +90,8 @@ def journeys(
         bool,
         typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit"),
     ] = False,
+    _show: ShowFor = None,
+    _install: InstallFor = None,
 ) -> None:
     """Put touchpoints back into the journey that a customer lived, and see where it hurts while it happens."""
     context.obj = Invocation(data_dir, debug)
@@ -104,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     0 done, 1 failed or something was refused, 2 misused, 130 interrupted, 141 nobody reads the output (`| head`).
     """
-    given = hoist_global_options(sys.argv[1:] if arguments is None else arguments)
+    given = hoist_global_options(name_shell(sys.argv[1:] if arguments is None else arguments))
     _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         _allow_any_text(stream)
@@ -160,6 +163,8 @@ def _run(arguments: list[str], output: int) -> int:
     if result == INTERRUPTED:
         # The library turns an interruption into this code by itself, and says nothing.
         _complain(explain(KeyboardInterrupt())[0])
+    if advice := advise_naming(arguments, result):
+        _complain(advice)
     return result if isinstance(result, int) else 0
 
 

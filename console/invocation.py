@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from deploy.services import KafkaLibrary, Services, clickhouse_client_options, kafka_client_options
+from deploy.services import KafkaLibrary, Services, Warehouse, clickhouse_client_options, kafka_client_options
 from schemas.errors import Misconfigured
 from schemas.identifiers import Pseudonymiser
 from schemas.settings import Settings
@@ -59,7 +59,9 @@ def kafka_options(services: Services, settings: Settings, library: KafkaLibrary 
     return {"bootstrap_servers": services.kafka.split(","), **kafka_client_options(settings, library)}
 
 
-def open_clickhouse(services: Services, settings: Settings, *, as_analyst: bool = False) -> ClickHouseWriter:
+def open_clickhouse(
+    services: Services | Warehouse, settings: Settings, *, as_analyst: bool = False
+) -> ClickHouseWriter:
     """A connection as the user who reads, or as the one who writes and administers. It connects when first asked."""
     url = services.analyst_url if as_analyst else services.clickhouse_url
     return ClickHouseWriter(clickhouse_client_options(url, settings))

@@ -21,7 +21,7 @@ from kafka.errors import (
 
 from producers.emitters import explain, no_answer
 from producers.servers import find_fault
-from schemas.topics import TOPICS, TOUCHPOINTS, TOUCHPOINTS_REKEYED
+from schemas.topics import TOPICS, TOUCHPOINTS, TOUCHPOINTS_REKEYED, Topic
 
 Answer = TypeVar("Answer")
 READ = (TOUCHPOINTS, TOUCHPOINTS_REKEYED)
@@ -60,16 +60,22 @@ def make_position(
     return TopicPosition(name, len(ends), sum(ends.values()), lag)
 
 
-def read_positions(options: Mapping[str, Any], group: str) -> list[TopicPosition]:
-    """The position of each of the platform's topics. Raises `Transient` when Kafka does not answer."""
+def read_positions(options: Mapping[str, Any], group: str, topics: Sequence[Topic] = TOPICS) -> list[TopicPosition]:
+    """The position of each of these topics. Raises `Transient` when Kafka does not answer."""
     with reading(options, fetch_max_wait_ms=WAIT_MS) as consumer:
         committed = read_committed(options, group)
-        numbers = {topic.name: consumer.partitions_for_topic(topic.name) or set() for topic in TOPICS}
+        numbers = {topic.name: consumer.partitions_for_topic(topic.name) or set() for topic in topics}
         ends = find_ends(consumer, [TopicPartition(name, each) for name, found in numbers.items() for each in found])
     return [
         make_position(topic.name, _of(topic.name, ends), _of(topic.name, committed) if topic.name in READ else None)
-        for topic in TOPICS
+        for topic in topics
     ]
+
+
+def read_lag(options: Mapping[str, Any], group: str) -> int:
+    """How many records the group has yet to read or to commit, in all. Raises `Transient`."""
+    read = [topic for topic in TOPICS if topic.name in READ]
+    return sum(position.lag or 0 for position in read_positions(options, group, read))
 
 
 @contextmanager

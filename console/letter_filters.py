@@ -13,6 +13,7 @@ from schemas.dead_letter import REASONS, LetterId
 from schemas.errors import Misconfigured
 from schemas.hints import did_you_mean
 from schemas.moments import format_epoch_ms, to_epoch_ms
+from schemas.topics import TOPICS
 
 OPEN, REPLAYED, REFUSED_AGAIN = "open", "replayed", "refused_again"
 WAITING = (OPEN, REFUSED_AGAIN)
@@ -97,7 +98,7 @@ def make_filters(
     statuses = tuple(sorted(chosen)) or (() if letters else WAITING)
     return LetterFilters(
         reasons=tuple(check_reason(reason) for reason in reasons),
-        topics=tuple(topics),
+        topics=tuple(check_topic(topic) for topic in topics),
         statuses=() if Status.ALL in chosen else statuses,
         ids=letters,
         key=key,
@@ -120,4 +121,13 @@ def check_reason(name: str) -> str:
     if name not in REASONS:
         hint = did_you_mean(name, REASONS) or f"known are {', '.join(REASONS)}"
         raise Misconfigured(f"there is no reason {name!r}: {hint}")
+    return name
+
+
+def check_topic(name: str) -> str:
+    """A topic of the platform. Raises `Misconfigured`."""
+    known = [topic.name for topic in TOPICS]
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise Misconfigured(f"there is no topic {name!r}: {hint + ' ' if hint else ''}known are {', '.join(known)}")
     return name

@@ -22,6 +22,25 @@ HOW_TO_START = "start the local stack with `journeys up`"
 
 
 @dataclass(frozen=True)
+class Warehouse:
+    """The address of ClickHouse alone, for whoever needs no Kafka; `analyst_url` is as of `Services`."""
+
+    clickhouse_url: str = field(repr=False)
+    analyst_url: str = field(repr=False)
+
+    @classmethod
+    def resolve(cls, settings: Settings) -> Warehouse:
+        """Find the address. Raises `Misconfigured` when none is named and none runs locally."""
+        if settings.clickhouse:
+            url = settings.clickhouse.get_secret_value()
+            return cls(url, url)
+        stack = read_stack(settings.data_dir)
+        if stack is None or stack.clickhouse_url is None or stack.analyst_url is None:
+            raise Misconfigured(f"no ClickHouse: {HOW_TO_START}, or name a server with JOURNEYS_CLICKHOUSE")
+        return cls(stack.clickhouse_url, stack.analyst_url)
+
+
+@dataclass(frozen=True)
 class Services:
     """The addresses in use: existing servers where the settings name them, the running local stack for the rest.
 
@@ -37,18 +56,13 @@ class Services:
     @classmethod
     def resolve(cls, settings: Settings) -> Services:
         """Find the addresses. Raises `Misconfigured` when a part is neither named nor running locally."""
-        stack = None if settings.kafka and settings.clickhouse else read_stack(settings.data_dir)
+        stack = None if settings.kafka else read_stack(settings.data_dir)
         kafka = settings.kafka or (stack.kafka if stack else None)
-        if settings.clickhouse:
-            clickhouse_url = analyst_url = settings.clickhouse.get_secret_value() or None
-        else:
-            clickhouse_url = stack.clickhouse_url if stack else None
-            analyst_url = stack.analyst_url if stack else None
         if kafka is None:
             raise Misconfigured(f"no Kafka: {HOW_TO_START}, or name a server with JOURNEYS_KAFKA")
-        if clickhouse_url is None or analyst_url is None:
-            raise Misconfigured(f"no ClickHouse: {HOW_TO_START}, or name a server with JOURNEYS_CLICKHOUSE")
-        return cls(kafka, clickhouse_url, analyst_url, not settings.kafka, not settings.clickhouse)
+        warehouse = Warehouse.resolve(settings)
+        urls = warehouse.clickhouse_url, warehouse.analyst_url
+        return cls(kafka, *urls, not settings.kafka, not settings.clickhouse)
 
 
 def make_local_stack(

@@ -31,7 +31,7 @@ from console.letter_views import (
     to_json,
 )
 from console.sql_results import Columns, make_table, write_array, write_csv
-from deploy.services import Services
+from deploy.services import Warehouse
 from sinks.writer import ClickHouseWriter
 
 DEFAULT_LIMIT = 50
@@ -116,7 +116,7 @@ def list_command(
 @contextmanager
 def _clickhouse(context: typer.Context) -> Iterator[ClickHouseWriter]:
     settings = Invocation.of(context).settings()
-    with closing(open_clickhouse(Services.resolve(settings), settings)) as clickhouse:
+    with closing(open_clickhouse(Warehouse.resolve(settings), settings)) as clickhouse:
         yield clickhouse
 
 

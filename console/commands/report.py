@@ -18,7 +18,7 @@ from console.report_page import render
 from console.report_reading import STEPS, Tell, has_touchpoints, read_facts
 from console.report_span import choose_span
 from console.report_words import Words
-from deploy.services import Services
+from deploy.services import Warehouse
 from schemas.errors import Misconfigured
 from streams.friction.texts import Language
 
@@ -66,7 +66,7 @@ def report(
     check_place(path, force)
     place = f" in store {store}" if store else ""
     settings = Invocation.of(context).settings()
-    with closing(open_clickhouse(Services.resolve(settings), settings, as_analyst=True)) as analyst:
+    with closing(open_clickhouse(Warehouse.resolve(settings), settings, as_analyst=True)) as analyst:
         if not has_touchpoints(analyst, span, store):
             raise Misconfigured(f"no touchpoint lies in {span.first} to before {span.end} ({span.zone}){place}")
         with _progress() as tell:

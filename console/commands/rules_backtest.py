@@ -20,7 +20,7 @@ from console.alert_desk import read_clock
 from console.alert_filters import parse_since
 from console.backtest_views import Shown, show_report
 from console.invocation import Invocation, make_console
-from deploy.services import Services, clickhouse_client_options
+from deploy.services import Warehouse, clickhouse_client_options
 from schemas.errors import Misconfigured
 from schemas.moments import format_epoch_ms, from_epoch_ms, to_epoch_ms
 from schemas.settings import MOST_PROCESSES
@@ -103,7 +103,7 @@ def backtest(
         else:
             console.print("no rule differs from those in force: there is nothing to try")
         return
-    options = reading_only(clickhouse_client_options(Services.resolve(settings).clickhouse_url, settings))
+    options = reading_only(clickhouse_client_options(Warehouse.resolve(settings).clickhouse_url, settings))
     configuration = Configuration.of(settings, Plan())
     with closing(ClickHouseWriter(options)) as writer:
         window = choose_window(read_span(writer), since, until, read_clock(), configuration.live_within_ms)

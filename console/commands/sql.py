@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from difflib import get_close_matches
 from enum import StrEnum
 from itertools import chain
@@ -15,10 +15,12 @@ from zoneinfo import ZoneInfo
 
 import typer
 from clickhouse_driver import Client
+from rich.console import Console
 from rich.text import Text
 from typer.core import TyperCommand
 
 from console.invocation import Invocation, make_console
+from console.sql_parameters import TAKES_SQL, find_unheeded, has_calls, parameters_of
 from console.sql_results import (
     Columns,
     Row,
@@ -29,8 +31,9 @@ from console.sql_results import (
     write_paged_table,
     write_table,
 )
-from deploy.services import Services, clickhouse_client_options
+from deploy.services import Warehouse, clickhouse_client_options
 from schemas.errors import JourneysError, Misconfigured, Terminal
+from schemas.text_files import read_text
 from sinks.connection import WRONG_SCHEMA, classify, connect
 
 DEFAULT_LIMIT = 500
@@ -120,12 +123,13 @@ def sql(
     if output is Output.PARQUET and sys.stdout.isatty():
         raise Misconfigured("Parquet is no text: write it to a file, --format parquet > rows.parquet")
     settings = Invocation.of(context).settings()
-    services = Services.resolve(settings)
-    url = services.analyst_url if role is Role.ANALYST else services.clickhouse_url
+    warehouse = Warehouse.resolve(settings)
+    url = warehouse.analyst_url if role is Role.ANALYST else warehouse.clickhouse_url
     with closing(_Question(connect(clickhouse_client_options(url, settings)))) as question:
         if is_prompt:
             _converse(question, output, limit, settings.data_dir)
             return
+        _warn(question, statement, make_console(stderr=True))
         columns, rows = question.ask(statement)
         _write(output, columns, rows, limit)
 
@@ -140,6 +144,7 @@ def _converse(question: _Question, output: Output, limit: int | None, data_dir: 
     history = data_dir / HISTORY if data_dir.is_dir() else None
     for statement in read_statements(names, history, lambda text: console.print(Text(text, style="dim"))):
         try:
+            _warn(question, statement, console)
             columns, rows = question.ask(statement)
             _write(output, columns, rows, limit, is_paged=True)
         except JourneysError as error:
@@ -149,16 +154,20 @@ def _converse(question: _Question, output: Output, limit: int | None, data_dir: 
             console.print(Text("stopped", style="dim"))
 
 
+def _warn(question: _Question, statement: str, console: Console) -> None:
+    """Say which parameters the server will pass over; what it gives would look as if it had heeded them."""
+    if not has_calls(statement):
+        return
+    with suppress(JourneysError):
+        takes = {str(name): parameters_of(str(create_sql)) for name, create_sql in question.rows(TAKES_SQL)}
+        for line in find_unheeded(statement, takes):
+            console.print(Text(f"warning: {line}", style="yellow"), soft_wrap=True)
+
+
 def _read_statement(query: str | None, file: Path | None) -> str:
     if (query is None) == (file is None):
         raise Misconfigured('give one statement: journeys sql "SELECT …", --file FILE, or - for standard input')
-    if file is not None:
-        try:
-            text = file.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Misconfigured(f"{file}: cannot be read: {error}") from error
-    else:
-        text = sys.stdin.read() if query == "-" else query or ""
+    text = read_text(file) if file is not None else sys.stdin.read() if query == "-" else query or ""
     statement = text.strip().rstrip(";").strip()
     if not statement:
         raise Misconfigured("the statement is empty")

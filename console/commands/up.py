@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from rich.text import Text
 from console.addresses import describe_addresses
 from console.invocation import Invocation, make_console, program
 from console.local_run import LocalRun, interruptible
+from console.plurals import counted
 from console.worker_files import find_workers
 from deploy.local.stack import KafkaKind, read_stack
 from schemas.errors import Misconfigured
@@ -78,11 +80,27 @@ def up(
         LocalRun(settings, workers=workers, ports=ports, kafka=kafka, brokers=brokers, say=say) as run,
     ):
         deadline = time.monotonic() + JOIN_SECONDS
-        run.run_until(lambda: run.is_ready or time.monotonic() > deadline)
-        print_addresses(console, run)
-        console.print(Text(f"Look: {call} status   Query: {call} sql   Stop: Ctrl-C"), soft_wrap=True)
-        run.run_until(lambda: False)
+        with _warning_of_loss(run, console):
+            run.run_until(lambda: run.is_ready or time.monotonic() > deadline)
+            print_addresses(console, run)
+            console.print(Text(f"Look: {call} status   Query: {call} sql   Stop: Ctrl-C"), soft_wrap=True)
+            run.run_until(lambda: False)
     console.print("stopped")
+
+
+@contextmanager
+def _warning_of_loss(run: LocalRun, console: Console) -> Iterator[None]:
+    """Say, once the workers have stored what they hold, what is lost with the broker."""
+    try:
+        yield
+    finally:
+        run.stop_workers()
+        if unread := run.count_unread():
+            told = (
+                f"warning: {counted(unread, 'record')} that no worker had stored: the memory-only broker loses what it "
+                "holds; send it again, and next time use --kafka apache, which keeps it"
+            )
+            console.print(Text(told, style="yellow"), soft_wrap=True)
 
 
 def check_choice(settings: Settings, kafka: KafkaKind) -> None:

@@ -111,6 +111,18 @@ def test_without_a_change_only_what_is_found_is_shown() -> None:
     assert "found" in found[1] and "before" not in found[1]
 
 
+def test_where_nothing_differs_one_line_says_so_and_json_says_all() -> None:
+    report = make_report()
+    report.tally.counts = {("wismo", "", SINCE_MS): Counts(before=20, after=20)}
+    head, told = (" ".join(line) for line in lines(report))
+    assert head.startswith("2026-11-01 00:00 to")
+    assert told == "no differences: the changed rules find the same 20 episodes as those in force (long_wait, wismo)"
+    assert report.as_json()["stores"][0]["before"] == 20
+    report.tally.counts = {}
+    assert " ".join(lines(report)[1]).endswith("find nothing, as those in force do (long_wait, wismo)")
+    assert len(lines(Report(RuleChange(IN_FORCE, None), WINDOW, report.tally, 200))) > 2
+
+
 def test_without_journeys_there_is_no_rate() -> None:
     found = lines(make_report(journeys=0))
     assert "no journeys stitched yet" in " ".join(found[0]) and row(found, "long_wait")[5:8] == ["?", "→", "?"]

@@ -39,9 +39,11 @@ def test_without_servers_a_command_says_how_to_start_them(arguments: tuple[str, 
         (("status", "--jason"), 2, "No such option: --jason"),
         (("sql",), 1, "give one statement"),
         (("sql", " ; "), 1, "the statement is empty"),
-        (("sql", "--file", "absent.sql"), 1, "absent.sql: cannot be read"),
+        (("sql", "--file", "absent.sql"), 1, "journeys: no such file: absent.sql"),
+        (("sql", "--file", "."), 1, ".: cannot be read: Is a directory"),
         (("sql", "SELECT 1", "--format", "xml"), 2, "'xml' is not one of"),
         (("replay", "absent.csv"), 1, "no such file: absent.csv"),
+        (("replay", "absent.csv", "--mapping", "absent.yaml"), 1, "journeys: no such file: absent.yaml"),
         (("up", "--kafka-port", "70000"), 2, "--kafka-port"),
         (("up", "--kafka", "other"), 2, "'other' is not one of"),
         (("up", "--brokers", "3"), 1, "several need --kafka apache"),
@@ -88,6 +90,16 @@ def test_a_broken_settings_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "journeys.toml").write_text("partitions =", "utf-8")
     done = journeys("status", cwd=tmp_path)
     assert done.returncode == 1 and "journeys.toml" in one_line(done.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("sql", "SELECT 1"), ("report",), ("rules", "backtest"), ("dead-letters", "list")],
+    ids=lambda each: " ".join(each),
+)
+def test_who_asks_clickhouse_alone_needs_no_kafka(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = journeys(*arguments, cwd=tmp_path, changed={"CLICKHOUSE": "clickhouse://u:p@127.0.0.1:1/"})
+    assert done.returncode == 1 and "127.0.0.1:1" in one_line(done.stderr)
 
 
 def test_a_kafka_that_does_not_answer_is_one_line(tmp_path: Path) -> None:

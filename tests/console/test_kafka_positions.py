@@ -3,7 +3,7 @@
 import pytest
 from kafka.errors import CoordinatorNotAvailableError, KafkaError
 
-from console.kafka_positions import TopicPosition, ask_again, find_ends, make_position, read_positions
+from console.kafka_positions import TopicPosition, ask_again, find_ends, make_position, read_lag, read_positions
 from deploy.local.stack import LocalStack
 from producers.emitters import KafkaEmitter
 from producers.topics import create_topics
@@ -130,6 +130,7 @@ def test_each_topic_reaches_as_far_as_one_can_read(stack: LocalStack) -> None:
     grown = {name: after[name].records - before[name].records for name in after}
     assert grown == {name: RECORDS if name in (TOUCHPOINTS, FRICTION_ALERTS) else 0 for name in grown}
     assert after[TOUCHPOINTS].lag == after[TOUCHPOINTS].records and after[FRICTION_ALERTS].lag is None
+    assert read_lag(options, "nobody") == sum(each.lag or 0 for each in after.values()) >= RECORDS
 
 
 def test_a_server_that_does_not_answer_is_told_in_one_line() -> None:

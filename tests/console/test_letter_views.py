@@ -128,3 +128,9 @@ def test_letters_that_are_named_are_meant_whatever_their_status() -> None:
             make_filters(ARRIVED_AT, ids=[text])
     with pytest.raises(Misconfigured, match="there is no reason 'naive': did you mean naive_time"):
         make_filters(ARRIVED_AT, reasons=["naive"])
+    with pytest.raises(
+        Misconfigured, match=r"^there is no topic 'fact': did you mean facts\? known are touchpoints, .*"
+    ):
+        make_filters(ARRIVED_AT, topics=["touchpoints", "fact"])
+    with pytest.raises(Misconfigured, match=r"^there is no topic 'nonsense': known are touchpoints, .*, dead-letters$"):
+        make_filters(ARRIVED_AT, topics=["nonsense"])

@@ -22,11 +22,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(360)]
 class Up:
     """A running `journeys up` and the commands that are asked of it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *options: str) -> None:
         self.directory = directory
         self.log = directory / "up.log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*COMMAND, "up"], cwd=directory, stdout=log, stderr=log, env=environment())
+            self.process = subprocess.Popen(
+                [*COMMAND, "up", *options], cwd=directory, stdout=log, stderr=log, env=environment()
+            )
 
     def ask(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return journeys(*arguments, cwd=self.directory, stdin=stdin)
@@ -227,4 +229,18 @@ def test_sigterm_stops_everything(up: Up) -> None:
     assert up.process.wait(30) == 0
     assert not psutil.wait_procs(children, 5)[1]
     assert up.log.read_text().endswith("stopped\n") and "Traceback" not in up.log.read_text()
+    assert "warning" not in up.log.read_text()
     assert "start the local stack" in one_line(up.ask("status").stderr)
+
+
+def test_what_no_worker_has_stored_is_told_when_the_memory_only_broker_stops(tmp_path: Path) -> None:
+    alone = Up(tmp_path, "--workers", "0")
+    try:
+        wait_until(lambda: "Ctrl-C" in alone.log.read_text())
+        assert alone.ask("emit", stdin=line(1) + line(2)).returncode == 0
+    finally:
+        alone.process.terminate()
+        assert alone.process.wait(30) == 0
+    *_, warning, stopped = alone.log.read_text().splitlines()
+    assert warning.startswith("warning: 2 records that no worker had stored: ") and "--kafka apache" in warning
+    assert stopped == "stopped"

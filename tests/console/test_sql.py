@@ -10,6 +10,7 @@ from rich.console import Console
 
 from console.cells import is_truth_type
 from console.commands.sql import guard_comments, meant_views
+from console.sql_parameters import find_unheeded, has_calls, parameters_of
 from console.sql_results import Columns, with_truths, write_table
 
 VIEWS = ("alerts", "journeys", "promises", "touchpoints")
@@ -30,6 +31,38 @@ VIEWS = ("alerts", "journeys", "promises", "touchpoints")
 )
 def test_a_table_that_is_nearly_a_view_is_taken_for_it(statement: str, meant: list[str]) -> None:
     assert meant_views(statement, VIEWS) == meant
+
+
+TAKES = {"flow": frozenset({"since", "until"}), "on_time": frozenset({"since", "until", "period"})}
+
+
+@pytest.mark.parametrize(
+    ("statement", "unheeded"),
+    [
+        ("SELECT * FROM analytics.flow(since = '2026-01-01', until = now() - INTERVAL 1 DAY)", []),
+        ("SELECT * FROM analytics.flow(since='a', zone='b', until=toDate('c, x = 1'))", ["flow does not take zone,"]),
+        (
+            "select 1 from analytics.flow (since = f(x = 1), [y = 2],\n store_id = 'S')",
+            ["flow does not take store_id,"],
+        ),
+        (
+            "SELECT 1 FROM analytics.flow(a = 1, b = 2) JOIN analytics.on_time(period = 'week', c = 3) ON zone = 4",
+            ["flow does not take a, b,", "on_time does not take c,"],
+        ),
+        ("SELECT 'analytics.flow(zone = 1)' FROM analytics.other(zone = 1) -- analytics.flow(zone = 1)", []),
+        ("SELECT count() FROM analytics.journeys WHERE (customer_id = 'C-1')", []),
+    ],
+)
+def test_parameters_that_a_view_does_not_take_are_found(statement: str, unheeded: list[str]) -> None:
+    found = find_unheeded(statement, TAKES)
+    assert [line.partition(" which")[0] for line in found] == [f"analytics.{each}" for each in unheeded]
+    assert has_calls(statement) or not unheeded
+
+
+def test_a_statement_that_calls_no_view_needs_no_look() -> None:
+    assert not has_calls("SELECT count() FROM analytics.journeys WHERE (customer_id = 'C-1')")
+    assert has_calls("SELECT count() FROM analytics.flow(since = '2026-01-01')")
+    assert parameters_of("… WHERE a >= {since:DateTime64(3, 'UTC')} AND b = {kind:String}") == {"since", "kind"}
 
 
 @pytest.mark.parametrize(

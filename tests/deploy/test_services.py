@@ -9,7 +9,7 @@ import pytest
 from clickhouse_driver import Client
 
 from deploy.local.stack import LocalStack
-from deploy.services import Services, clickhouse_client_options, kafka_client_options, make_local_stack
+from deploy.services import Services, Warehouse, clickhouse_client_options, kafka_client_options, make_local_stack
 from schemas.errors import Misconfigured
 from schemas.settings import Settings
 
@@ -49,12 +49,24 @@ def test_without_servers_the_error_says_how_to_get_them(tmp_path: Path) -> None:
         Services.resolve(make_settings(data_dir=tmp_path, KAFKA="a:1"))
 
 
+def test_clickhouse_alone_needs_no_kafka(tmp_path: Path) -> None:
+    url = "clickhouse://u:p@h:9000/"
+    warehouse = Warehouse.resolve(make_settings(data_dir=tmp_path, CLICKHOUSE=url))
+    assert warehouse == Warehouse(url, url) and url not in repr(warehouse)
+    for given in ({}, {"KAFKA": "a:1"}):
+        with pytest.raises(Misconfigured, match="^no ClickHouse: .*`journeys up`, .*JOURNEYS_CLICKHOUSE"):
+            Warehouse.resolve(make_settings(data_dir=tmp_path, **given))
+
+
 @pytest.mark.integration
 def test_the_running_stack_is_found_and_stands_in_for_what_is_not_named(stack: LocalStack) -> None:
     services = Services.resolve(make_settings(data_dir=stack.directory))
     assert services == Services(stack.kafka, stack.clickhouse_url, stack.analyst_url, True, True)
     mixed = Services.resolve(make_settings(data_dir=stack.directory, KAFKA="a:1"))
     assert (mixed.kafka, mixed.clickhouse_url) == ("a:1", stack.clickhouse_url)
+    assert Warehouse.resolve(make_settings(data_dir=stack.directory)) == Warehouse(
+        stack.clickhouse_url, stack.analyst_url
+    )
     options = clickhouse_client_options(services.analyst_url, make_settings())
     with Client(**options) as client:
         assert client.execute("SELECT currentUser()") == [("analyst",)]
