@@ -65,6 +65,7 @@ def streamed(life: list[dict[str, object]], tmp_path_factory: pytest.TempPathFac
         return results(platform), results(platform, "first_seen_at")
 
 
+@pytest.mark.faults
 def test_a_shop_with_anonymous_visits_is_what_the_stream_makes_of_it_whenever_the_backfill_is_killed(
     start_platform: StartPlatform, life: list[dict[str, object]], streamed: tuple[Results, Results], tmp_path: Path
 ) -> None:
