@@ -12,6 +12,9 @@ from faust.types import TP
 from schemas.errors import Misconfigured
 from streams.metrics import Metrics
 
+ENDLESS = 2**62
+"""More records than any topic holds."""
+
 
 def read_clock_ms() -> int:
     """Wall clock, epoch milliseconds."""
@@ -84,9 +87,13 @@ class EndOffsets:
             lag = max(0, end - positions.get((tp.topic, tp.partition), starts[tp]))
             self._metrics.lag.labels(tp.topic, str(tp.partition)).set(lag)
 
-    def is_caught_up(self, partition: int, positions: Mapping[str, int]) -> bool:
-        """Whether nothing was ahead of a partition's positions when the broker was last asked."""
+    def left(self, partition: int, positions: Mapping[str, int]) -> int:
+        """How many records were ahead of a partition's positions when the broker was last asked; before, no end."""
         ends = {topic: end for (topic, number), end in self._ends.items() if number == partition}
-        return bool(ends) and all(
-            positions.get(topic, self._starts[topic, partition]) >= end for topic, end in ends.items()
-        )
+        if not ends:
+            return ENDLESS
+        return sum(max(0, end - positions.get(topic, self._starts[topic, partition])) for topic, end in ends.items())
+
+    def is_caught_up(self, partition: int, positions: Mapping[str, int]) -> bool:
+        """Whether nothing was."""
+        return self.left(partition, positions) == 0

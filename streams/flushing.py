@@ -15,6 +15,7 @@ from typing import Any
 from faust.types import TP
 
 from schemas.errors import Fenced, Transient
+from schemas.settings import Settings
 from sinks import tables
 from sinks.state_store import Flush as Progress
 from sinks.state_store import current_epoch, record_flush
@@ -24,6 +25,7 @@ from streams.metrics import Metrics
 from streams.row_blocks import blocks
 from streams.rows import Rows
 
+LAST_FLUSHES = 3
 LIVE_WITHIN_MS = 60_000
 """A touchpoint that reached the door later than this after it happened is history, and says nothing about our speed."""
 OCCURRED = tables.TOUCHPOINTS.columns.index("occurred_at_ms")
@@ -60,6 +62,17 @@ class Flush:
     def row_count(self) -> int:
         """Touchpoints in it."""
         return len(self.rows.touchpoints)
+
+
+def is_flush_due(waiting: int, settings: Settings, left: int) -> bool:
+    """Whether so many rows are enough for a flush, with so many records still to be read.
+
+    While there is a backlog flushes are large, as each writes a customer once. Towards its end they become smaller, so
+    that they are written while the rest is read and little has to be written at last.
+    """
+    # While one flush is written there must be room for the next.
+    most = min(settings.flush_rows, settings.buffer_rows // 2)
+    return waiting >= (min(most, max(most // LAST_FLUSHES, left)) if left else most)
 
 
 class Patience:

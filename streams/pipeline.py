@@ -30,7 +30,7 @@ from streams.configuration import Configuration
 from streams.decoding import Decoder
 from streams.episodes import NO_CONTEXT
 from streams.errands import Errands
-from streams.flushing import Flush, Patience, observe_flush, write_flush
+from streams.flushing import Flush, Patience, is_flush_due, observe_flush, write_flush
 from streams.friction.plan import Plan
 from streams.identity.asking import Answers
 from streams.intake import Intake
@@ -123,9 +123,9 @@ class Pipeline:
                 self._uncommitted[TP(topic, number)] = chunk.next_offset
         self._metrics.chunk_seconds.observe(time.perf_counter() - began)
         self._metrics.last_progress.set_to_current_time()
-        was_behind = self.is_behind
-        self.is_behind = not all(self._ends.is_caught_up(p.number, p.positions) for p in self._partitions.values())
-        if self._unwritten_rows >= self._settings.flush_rows or (was_behind and not self.is_behind):
+        left = sum(self._ends.left(p.number, p.positions) for p in self._partitions.values())
+        has_caught_up, self.is_behind = self.is_behind and not left, left > 0
+        if has_caught_up or is_flush_due(self._unwritten_rows - self._writing_rows, self._settings, left):
             self._flush_wanted.set()
 
     async def _own(self, number: int, generation: int) -> Partition | None:
