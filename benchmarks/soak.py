@@ -49,7 +49,7 @@ def measure(count: int | None, report: Report) -> list[Figure]:
     On Apache Kafka, which keeps its records on disk. Raises BenchmarkFailed when a touchpoint is lost or doubled, a
     worker ends by itself, or a death is not made good within five minutes.
     """
-    [capacity, *_] = throughput.measure(None, report)
+    [capacity, *_] = throughput.measure_worker(None, report)
     per_second, seconds = capacity.value / 2, count or SECONDS
     with Ground("apache") as ground, Feed(ground.kafka, per_second) as feed:
         seen = _kill_in_turn(ground, feed, seconds, report)

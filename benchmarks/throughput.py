@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks import workload
 from benchmarks.figures import Figure
@@ -17,6 +17,7 @@ from benchmarks.ground import PARTITIONS, ROOT, BenchmarkFailed, Ground, Report,
 from benchmarks.sessions import Observed
 from benchmarks.worker import Worker
 from console.metrics_page import Samples
+from deploy.group_metrics import LABEL
 
 LIMIT_RUNS = 3
 STEPS = ("decode", "stitch", "detect", "rows", "insert")
@@ -41,14 +42,23 @@ class Run:
 
 
 def measure(count: int | None, report: Report) -> list[Figure]:
-    """Run the benchmark on `count` touchpoints (default 400,000). Raises BenchmarkFailed when the result is wrong."""
+    """Run the benchmark on `count` touchpoints (default 400,000). Raises BenchmarkFailed when the result is wrong.
+
+    Then once more with a worker of two processes, which has both cores as the limit and the broker have.
+    """
+    one, two = (measure_worker(count, report, processes) for processes in (1, 2))
+    return [*one, *(replace(figure, name=f"{figure.name}_of_two") for figure in two)]
+
+
+def measure_worker(count: int | None, report: Report, processes: int = 1) -> list[Figure]:
+    """The same with one worker of so many processes, of which the first figure is its rate."""
     count = count or workload.COUNT
     observed = Observed(workload.GAP_MS)
     with Ground() as ground:
         customers = max(1, count * workload.CUSTOMERS // workload.COUNT)
         ground.load(observed.watch(workload.generate(count, customers)), report, count)
         before = _run_limit(ground, count, report)
-        with ground.worker(**SETTINGS) as worker:
+        with ground.worker(**SETTINGS, worker_processes=str(processes)) as worker:
             run = follow(ground, worker, count, report)
         after = _run_limit(ground, count, report)
         report("checking the result")
@@ -79,8 +89,7 @@ def follow(ground: Ground, worker: Worker, count: int, report: Report) -> Run:
             raise BenchmarkFailed(f"the worker read nothing: {worker.last_words}")
         time.sleep(0.01)
         first = worker.metrics()
-    # The first chunks are done when they are first seen: the clock started before them.
-    began = first.total("last_progress_timestamp_seconds") - first.total("chunk_seconds_sum")
+    began = _began(first)
     cpu_before = worker.cpu_seconds() - first.total("chunk_seconds_sum")
 
     def is_done() -> bool:
@@ -93,6 +102,12 @@ def follow(ground: Ground, worker: Worker, count: int, report: Report) -> Run:
     wait_until(is_done, "the last position committed", 60 + count / 500)
     seconds = time.time() - began
     return Run(seconds, worker.cpu_seconds() - cpu_before, worker.peak_rss_bytes(), worker.metrics())
+
+
+def _began(first: Samples) -> float:
+    """When the first chunk was read: the first chunks are done when they are first seen."""
+    last, busy = (first.by_label(name, LABEL) for name in ("last_progress_timestamp_seconds", "chunk_seconds_sum"))
+    return min(moment - busy.get(process, 0.0) for process, moment in last.items() if moment)
 
 
 def _check(ground: Ground, metrics: Samples, observed: Observed) -> None:

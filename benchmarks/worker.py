@@ -55,12 +55,18 @@ class Worker:
         return self.metrics().total("partitions_assigned")
 
     def cpu_seconds(self) -> float:
-        """Processor time so far, of all its threads."""
-        times = psutil.Process(self._process.pid).cpu_times()
-        return float(times.user + times.system)
+        """Processor time so far, of all its threads and processes."""
+        own = psutil.Process(self._process.pid)
+        times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
+        return sum(float(each.user + each.system) for each in times)
 
     def peak_rss_bytes(self) -> int:
-        """The most memory it has had resident. Linux only."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-        return int(found[1]) * 1024 if found else 0
+        """The most memory it has had resident, its processes added up. Linux only."""
+        own = psutil.Process(self._process.pid)
+        return sum(_peak_rss_bytes(process.pid) for process in (own, *own.children(recursive=True)))
+
+
+def _peak_rss_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
