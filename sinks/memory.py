@@ -214,10 +214,17 @@ class MemoryWriter:
 
     def _late(self, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         place = asked["topic"], asked["partition"]
-        rows = [row for row in self.rows(TOUCHPOINTS) if row["late"] and (row["_topic"], row["_partition"]) == place]
-        columns = ("source", "event_id", "occurred_at_ms", "_offset")
-        found = [tuple(row[column] for column in columns) for row in rows if row["_offset"] >= asked["from"]]
-        return sorted(found, key=lambda row: row[3])
+        found: dict[tuple[Any, ...], list[Row]] = {}
+        for row in self.rows(TOUCHPOINTS):
+            is_meant = asked["from"] <= row["_offset"] < asked["to"] and not row["_is_deleted"]
+            if is_meant and (row["_topic"], row["_partition"]) == place:
+                found.setdefault((row["source"], row["event_id"], row["occurred_at_ms"]), []).append(row)
+        late = [
+            (*key, max(row["_offset"] for row in rows))
+            for key, rows in found.items()
+            if all(row["late"] for row in rows)
+        ]
+        return sorted(late, key=lambda row: row[3])
 
     def _unfinished(self, table: Table, column: str, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return [

@@ -43,9 +43,11 @@ PREWHERE, so that blobs of other partitions are not read; before FINAL it is rig
 share the hash of their key.
 """
 
-LATE = """SELECT source, event_id, toUnixTimestamp64Milli(occurred_at), _offset FROM journeys.touchpoints
-WHERE late AND _topic = %(topic)s AND _partition = %(partition)s AND _offset >= %(from)s ORDER BY _offset"""
-"""Rows (source, event id, epoch milliseconds, offset) of records from an offset on that were late once."""
+LATE = """SELECT source, event_id, toUnixTimestamp64Milli(occurred_at), max(_offset) FROM journeys.touchpoints
+WHERE _topic = %(topic)s AND _partition = %(partition)s AND _offset >= %(from)s AND _offset < %(to)s AND NOT _is_deleted
+GROUP BY source, event_id, occurred_at HAVING min(late) ORDER BY max(_offset)"""
+"""Rows (source, event id, epoch milliseconds, offset) of records between two offsets, the latter not included, that
+were late, and were so each time."""
 
 WISHES = """SELECT customer_id, subject FROM journeys.promises FINAL WHERE kind = 'restock'
 AND requested_at > (SELECT max(requested_at) FROM journeys.promises) - INTERVAL 120 DAY"""

@@ -19,8 +19,8 @@ from sinks.writer import Writer
 CLAIM_ATTEMPTS = 100
 FLUSH_BITS = 32
 LONGEST_REPEAT_RECORDS = 300_000
-"""Further back from the end of the last complete flush nothing is read again: Kafka is told after each flush, and the
-buffer of a worker bounds how much that is."""
+"""Further back from the end of the last complete flush nothing is read again, and further on nothing was written: Kafka
+is told after each flush, and the buffer of a worker bounds how much that is."""
 LONGEST_HISTORY_EPOCHS = 500
 """Of how many past claims of a partition orphans are looked for; more would make too long a query."""
 
@@ -114,11 +114,12 @@ def load_states(writer: Writer, partition: int, partitions: int) -> Iterator[Sta
 
 
 def load_late(writer: Writer, topic: str, partition: int, position: int) -> list[tuple[str, str, int, int]]:
-    """(source, event id, epoch milliseconds, offset) of what was found late and may be read again by a new owner.
+    """(source, event id, epoch milliseconds, offset) of what was only ever late and may be read again by a new owner.
 
     `position` is where the last complete flush ended; Kafka may have been told of an earlier one.
     """
-    asked = {"topic": topic, "partition": partition, "from": max(0, position - LONGEST_REPEAT_RECORDS)}
+    first, last = max(0, position - LONGEST_REPEAT_RECORDS), position + LONGEST_REPEAT_RECORDS
+    asked = {"topic": topic, "partition": partition, "from": first, "to": last}
     return [(source, event_id, at, offset) for source, event_id, at, offset in writer.query(state_queries.LATE, asked)]
 
 

@@ -28,8 +28,8 @@ def take_over(
     partition.merged = {key for (key,) in writer.query(identity_queries.MERGED)}
     partition.block_list.load(writer.query(state_queries.FORGOTTEN))
     partition.restore(_states(writer, number, partitions))
-    late = load_late(writer, TOUCHPOINTS, number, claim.positions.get(TOUCHPOINTS, 0))
-    partition.retaken = Retaken(starmap(LateRecord, late))
+    position = claim.positions.get(TOUCHPOINTS, 0)
+    partition.retaken = Retaken(starmap(LateRecord, load_late(writer, TOUCHPOINTS, number, position)), position)
     for customer_name, sku in find_wishes(writer):
         partition.note_wish(customer_key(customer_name), sku)
     adopt_orphans(partition, find_orphans(writer, group, number, partitions))

@@ -87,6 +87,10 @@ class EndOffsets:
             lag = max(0, end - positions.get((tp.topic, tp.partition), starts[tp]))
             self._metrics.lag.labels(tp.topic, str(tp.partition)).set(lag)
 
+    def end(self, topic: str, partition: int) -> int | None:
+        """Where a partition ended when the broker was last asked; None before that."""
+        return self._ends.get((topic, partition))
+
     def left(self, partition: int, positions: Mapping[str, int]) -> int:
         """How many records were ahead of a partition's positions when the broker was last asked; before, no end."""
         ends = {topic: end for (topic, number), end in self._ends.items() if number == partition}

@@ -167,11 +167,12 @@ class Pipeline:
         """Compare positions with the broker's end offsets. `committed`: where partitions started that read nothing."""
         for partition in self._partitions.values():
             for tp in topic_partitions(TOPICS, partition.number):
-                offset = committed.get(tp)
-                if offset is not None:
+                if (offset := committed.get(tp)) is not None:
                     partition.positions.setdefault(tp.topic, offset)
         known = {(topic, p.number): offset for p in self._partitions.values() for topic, offset in p.positions.items()}
         await self._ends.refresh(known)
+        for partition in self._partitions.values():
+            partition.retaken.check_end(self._ends.end(TOUCHPOINTS, partition.number))
 
     async def tick(self) -> None:
         """Let the time of live, caught-up partitions pass with the clock."""
@@ -281,13 +282,12 @@ class Pipeline:
 
     async def _detect_rest(self) -> None:
         """Look for friction in what came while the worker was behind: once a flush, as it is history already."""
-        now_ms = read_clock_ms()
         for partition in self._partitions.values():
             if partition.is_unreviewed:
                 outcome = Outcome()
                 with self._timed("detect"):
                     partition.detect(outcome)
-                await self._publish(partition, outcome, now_ms)
+                await self._publish(partition, outcome, read_clock_ms())
 
     @contextlib.contextmanager
     def _timed(self, step: str) -> Iterator[None]:
@@ -296,6 +296,7 @@ class Pipeline:
         self._metrics.steps.labels(step).inc(time.perf_counter() - began)
 
     def _gather(self) -> Flush | None:
+        self._flush_wanted.clear()  # Also where there is nothing to write: else it would be wanted for ever.
         if not self._uncommitted and not self._facts and not any(p.is_unwritten for p in self._partitions.values()):
             return None
         rows, now_ms, progress = Rows(), read_clock_ms(), []
@@ -309,7 +310,6 @@ class Pipeline:
         rows.dead_letters = self.refusals.take()
         rows.facts, self._facts = self._facts, []
         positions, self._uncommitted = self._uncommitted, {}
-        self._flush_wanted.clear()
         return Flush(rows, tuple(progress), positions)
 
     def _note_wait(self, error: Transient, attempt: int, seconds: float) -> None:

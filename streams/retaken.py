@@ -29,8 +29,10 @@ class Retaken:
     show in the results.
     """
 
-    def __init__(self, late: Iterable[LateRecord] = ()) -> None:
+    def __init__(self, late: Iterable[LateRecord] = (), position: int = 0) -> None:
+        """`position`: where the last complete flush ended."""
         found = list(late)
+        self._position = position
         self._late: Set[Told] = {record[:3] for record in found}
         self._last = max((record.offset for record in found), default=0)
 
@@ -39,3 +41,11 @@ class Retaken:
         if self._late and chunk.topic == TOUCHPOINTS and chunk.arrivals and chunk.arrivals[0].offset > self._last:
             self._late = NOTHING
         return self._late if chunk.topic == TOUCHPOINTS else NOTHING
+
+    def check_end(self, end: int | None) -> None:
+        """Know nothing any more where the topic has started over: what comes there is sent anew.
+
+        It is known by an end far before the position; a little too low is what some brokers report.
+        """
+        if end is not None and end < self._position // 2:
+            self._late = NOTHING

@@ -137,12 +137,16 @@ def test_what_was_late_is_found_from_a_little_before_the_position_on(
         {"_partition": 2},
         {"late": 0},
         {"_offset": 89},
+        {"_offset": 110},
+        {"_is_deleted": 1},
         {"_offset": 95},
     ]
     rows = [{**row, "_offset": 90, **changes, "event_id": f"e{n}"} for n, changes in enumerate([*others, {}])]
-    writer.insert(TOUCHPOINTS, columns(TOUCHPOINTS, rows))
-    assert load_late(writer, "touchpoints", 1, 100) == [("web", "e5", NOW_MS, 90), ("web", "e4", NOW_MS, 95)]
-    assert len(load_late(writer, "touchpoints", 1, 5)) == 3
+    again = [{**row, "_offset": 91 + late, "event_id": "in time once", "late": late} for late in (0, 1)]
+    for each in [*rows, *again]:
+        writer.insert(TOUCHPOINTS, columns(TOUCHPOINTS, [each]))
+    assert load_late(writer, "touchpoints", 1, 100) == [("web", "e7", NOW_MS, 90), ("web", "e6", NOW_MS, 95)]
+    assert load_late(writer, "touchpoints", 1, 5) == []
 
 
 def test_states_are_the_newest_of_the_partition_in_order(writer: Writer) -> None:

@@ -1,3 +1,5 @@
+import pytest
+
 from schemas.topics import TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from streams.records import DecodedChunk
 from streams.retaken import LateRecord, Retaken
@@ -16,3 +18,10 @@ def test_late_ones_are_known_until_all_of_them_have_been_read_again() -> None:
     assert retaken.of(DecodedChunk(TOUCHPOINTS, 0, 9)) != frozenset()
     assert retaken.of(chunk(8)) == frozenset()
     assert retaken.of(chunk(3)) == frozenset()
+
+
+@pytest.mark.parametrize(("end", "is_known"), [(None, True), (5, True), (4, False)])
+def test_a_topic_that_has_started_over_is_another_one(end: int | None, is_known: bool) -> None:
+    retaken = Retaken([LateRecord("web", "one", 1, 7)], position=10)
+    retaken.check_end(end)
+    assert bool(retaken.of(chunk(3))) is is_known
