@@ -41,6 +41,10 @@ TIMES = frozenset({"occurred_at", "sent_at", "received_at"})
 def _check_format(form: str) -> str:
     if form != "iso" and form not in EPOCH_UNITS_MS and "%" not in form:
         raise ValueError(f"{form!r}: use iso, epoch_s, epoch_ms or a pattern such as %d/%m/%Y %H:%M")
+    if "%Z" in form:
+        raise ValueError(
+            f"{form!r}: the name of a zone is read and not used: take %z (+0200), or `zone` for all of them"
+        )
     return form
 
 

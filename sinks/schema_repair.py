@@ -1,6 +1,7 @@
 """What the migrations that have run made and is no longer there, and views of it made again.
 
-A view holds no rows, so nothing is lost by making it anew; a table that is gone took its rows with it, and is told.
+A view holds no rows, so nothing is lost by making it anew; one that hands rows on to a table has not done so while it
+was away, and that is told. A table that is gone took its rows with it, and is told.
 """
 
 from __future__ import annotations
@@ -23,11 +24,20 @@ NOT_YET = (ErrorCodes.UNKNOWN_TABLE, ErrorCodes.UNKNOWN_DATABASE)
 
 @dataclass
 class Made:
-    """A table or view: the statement that made it as it is, and what altered it afterwards."""
+    """A table or view: the statement that made it as it is, and what altered it afterwards.
+
+    `fills` is the table to which a materialised view hands rows on.
+    """
 
     name: str
     is_view: bool
     statements: list[str] = field(default_factory=list)
+    fills: str = ""
+
+    @property
+    def remade(self) -> str:
+        """What there is to say once it has been made again."""
+        return f"{self.name}: what was written meanwhile is not in {self.fills}" if self.fills else self.name
 
 
 def find_missing(options: Mapping[str, Any], directory: Path = MIGRATIONS, *, form: Form = AS_WRITTEN) -> list[Made]:
@@ -38,7 +48,7 @@ def find_missing(options: Mapping[str, Any], directory: Path = MIGRATIONS, *, fo
 
 
 def repair(options: Mapping[str, Any], directory: Path = MIGRATIONS, *, form: Form = AS_WRITTEN) -> list[str]:
-    """Make views that are missing again, as the newest migration that has run has them; returns their names.
+    """Make views that are missing again, as the newest migration that has run has them; returns a line on each.
 
     Raises as `migrate.migrate` does, and `Terminal` where something that a view reads is missing.
     """
@@ -60,7 +70,8 @@ def read_made(migrations: Iterable[Migration]) -> dict[str, Made]:
         cursor = Cursor(read_tokens(statement))
         if cursor.take("CREATE"):
             is_anew = cursor.take("OR", "REPLACE")
-            is_view = cursor.take("MATERIALIZED", "VIEW") or cursor.take("VIEW")
+            is_materialised = cursor.take("MATERIALIZED", "VIEW")
+            is_view = is_materialised or cursor.take("VIEW")
             if not is_view and not cursor.take("TABLE"):
                 continue
             cursor.skip_existence()
@@ -68,6 +79,8 @@ def read_made(migrations: Iterable[Migration]) -> dict[str, Made]:
             if is_anew or name not in made:
                 made.pop(name, None)
                 made[name] = Made(name, is_view, [statement])
+                if is_materialised and cursor.take("TO"):
+                    made[name].fills = cursor.take_name()
         elif cursor.take("ALTER", "TABLE") and (name := cursor.take_name()) in made:
             made[name].statements.append(statement)
         elif cursor.take("DROP") and cursor.take_any(("TABLE", "VIEW")):
@@ -99,7 +112,7 @@ def _make(client: Client, missing: Sequence[Made]) -> list[str]:
         faults = {each.name: fault for each in left if (fault := _try_to_make(client, each)) is not None}
         if len(faults) == len(left):
             raise next(iter(faults.values()))
-        made += [each.name for each in left if each.name not in faults]
+        made += [each.remade for each in left if each.name not in faults]
         left = [each for each in left if each.name in faults]
     return made
 

@@ -78,7 +78,7 @@ def backfill(
     Kafka. Stopped at any moment, the same command goes on where it was. Rows that are no touchpoints are kept with
     their reason, and the exit code is 1.
     """
-    with _stoppable():
+    with _stoppable(from_start):
         settings = Invocation.of(context).settings()
         # Reading Parquet is needed for nothing else, and takes its time to load.
         from console.backfill_run import Result, Wanted, look_into, opened_run
@@ -109,15 +109,19 @@ def backfill(
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def _stoppable(from_start: bool) -> Iterator[None]:
     """Have SIGTERM and Ctrl-C end it in order, with one line and the exit code that a shell gives for them."""
     try:
         with interruptible():
             yield
     except KeyboardInterrupt as error:
-        stopped = typer.TyperException("stopped: the same command goes on where it was")
+        stopped = typer.TyperException(f"stopped: {_how_to_go_on(from_start)}")
         stopped.exit_code = 128 + next(iter(error.args), signal.SIGINT)
         raise stopped from None
+
+
+def _how_to_go_on(from_start: bool) -> str:
+    return f"the same command {'without --from-start ' if from_start else ''}goes on where it was"
 
 
 def _tell_done(run: Run, settings: Settings, as_json: bool) -> None:
@@ -148,7 +152,7 @@ def _load(run: Run, settings: Settings) -> Result:
         try:
             return Backfill(run, settings, options, partitions, tell, partial(_send, kafka, partitions)).run()
         except Transient as error:
-            raise Transient(f"{error}: the same command goes on where it was") from error
+            raise Transient(f"{error}: {_how_to_go_on(run.wanted.from_start)}") from error
 
 
 def _check_workers(kafka: dict[str, Any], settings: Settings) -> None:

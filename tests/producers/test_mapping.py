@@ -30,6 +30,7 @@ def test_a_mapping_says_which_columns_it_needs() -> None:
         ("identifiers.customer_id", "identifiers.user_id", "'identifiers.user_id' is no field of a touchpoint"),
         ("  type: event\\n", "", "a touchpoint needs type: say where from"),
         ("identifiers.customer_id: user", "order_id: user", "a touchpoint needs an identifier: map one of"),
+        ("%H:%M", "%H:%M %Z", "m.yaml:7: fields.occurred_at.format: '%d/%m/%Y %H:%M %Z': the name of a zone is read"),
         ("as: float", "as: number", "m.yaml:9: fields.properties.amount.as: write text or int"),
         ("constant: web", "constant: web, column: x", "m.yaml:5: fields.source: give exactly one of column, constant"),
         ("{user}-{_line}", "{user!r}", "m.yaml:4: fields.event_id.template: name a column inside each pair of braces"),
