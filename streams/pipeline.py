@@ -297,7 +297,8 @@ class Pipeline:
 
     def _gather(self) -> Flush | None:
         self._flush_wanted.clear()  # Also where there is nothing to write: else it would be wanted for ever.
-        if not self._uncommitted and not self._facts and not any(p.is_unwritten for p in self._partitions.values()):
+        waits = self._uncommitted or self._facts or self.refusals
+        if not waits and not any(p.is_unwritten for p in self._partitions.values()):
             return None
         rows, now_ms, progress = Rows(), read_clock_ms(), []
         committing = {tp.partition for tp in self._uncommitted}
@@ -307,8 +308,7 @@ class Pipeline:
                 progress.append(
                     (partition.number, partition.epoch, partition.flushes, partition.time_ms, dict(partition.positions))
                 )
-        rows.dead_letters = self.refusals.take()
-        rows.facts, self._facts = self._facts, []
+        rows.dead_letters, rows.facts, self._facts = self.refusals.take(), self._facts, []
         positions, self._uncommitted = self._uncommitted, {}
         return Flush(rows, tuple(progress), positions)
 

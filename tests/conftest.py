@@ -1,6 +1,7 @@
 """Fixtures that every folder of tests may use."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.fail(f"REQUIRE_APACHE_KAFKA is set: {missing}", pytrace=False)
     if missing:
         pytest.skip(missing)
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C mean something to what tests start, also where the tests themselves run in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

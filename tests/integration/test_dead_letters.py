@@ -112,6 +112,11 @@ def test_letters_are_listed_mended_and_replayed_once(platform: Platform) -> None
     _expect_touchpoints(platform, ids)
 
 
+def test_the_letter_of_a_fact_is_stored_though_nothing_else_comes(platform: Platform) -> None:
+    (place,) = platform.send([Feed(b"restocked:K-0", restocked())], FACTS)
+    wait_until(lambda: str(LetterId(FACTS, *place)) in listed(platform), "the letter", 30)
+
+
 def _look_at_letters(platform: Platform, ids: dict[str, str]) -> None:
     letters = listed(platform, "--key", "customer_id:C-1")
     assert letters.keys() == set(ids.values()) - {ids["fact"]}
