@@ -80,7 +80,7 @@ def restore_release(platform: Platform, release: Release) -> None:
     for name in sorted(release.tables, key=lambda name: f"journeys.{name}" in FILLED):
         platform.query(f"TRUNCATE TABLE journeys.{name}")
         _ask_server(platform, f"INSERT INTO journeys.{name} FORMAT Native", release.tables[name])
-    _keep_for_ever(platform)
+    _take_any_time(platform)
     _fill_topics(platform, release.topics)
     platform.commit(release.positions)
 
@@ -176,10 +176,11 @@ def _read_partition(consumer: Any, place: TopicPartition) -> list[Kept]:
     return found
 
 
-def _keep_for_ever(platform: Platform) -> None:
-    """The records are as old as the release, and Apache Kafka would delete them within a minute."""
+def _take_any_time(platform: Platform) -> None:
+    """Apache Kafka deletes records as old as a release within a minute, and refuses those of a life in the future."""
     if platform.kafka == "apache":
-        topics = [ConfigResource(ConfigResourceType.TOPIC, spec.name, {"retention.ms": "-1"}) for spec in TOPICS]
+        settings = {"retention.ms": "-1", "message.timestamp.after.max.ms": str(2**63 - 1)}
+        topics = [ConfigResource(ConfigResourceType.TOPIC, spec.name, settings) for spec in TOPICS]
         admin = KafkaAdminClient(**platform.kafka_options)
         admin.alter_configs(topics)
         admin.close()
