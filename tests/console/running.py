@@ -7,8 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import pytest
+
+from console.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "console.cli")
@@ -32,6 +38,17 @@ def journeys(
         [*COMMAND, *arguments],
         cwd=cwd, input=stdin, capture_output=True, text=True, timeout=seconds, env=environment(**(changed or {})),
     )  # fmt: skip
+
+
+def run_here(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process: most of what one of its own costs is its start."""
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        out.seek(0)
+        err.seek(0)
+        code: Any = ended.value.code
+        return subprocess.CompletedProcess(list(arguments), code, out.read(), err.read())
 
 
 @contextmanager

@@ -7,11 +7,9 @@ import json
 import random
 import re
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
-from tempfile import TemporaryFile
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +18,6 @@ from kafka import KafkaConsumer, TopicPartition
 
 from console.alert_actions import effective_status, fold, list_silences, silencing
 from console.alert_store import Ask, asking, read_actions, write_actions
-from console.cli import main
 from deploy.local.stack import LocalStack
 from deploy.services import clickhouse_client_options
 from producers.topics import create_topics
@@ -32,7 +29,7 @@ from sinks.migrate import migrate
 from sinks.tables import ALERT_ACTIONS as ACTIONS_TABLE
 from sinks.tables import ALERTS, SEPARATOR, TOUCHPOINTS
 from sinks.writer import ClickHouseWriter
-from tests.console.running import journeys, one_line
+from tests.console.running import journeys, one_line, run_here
 from tests.sinks.rows import columns
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(360)]
@@ -55,14 +52,7 @@ class Office:
         self.clickhouse = ClickHouseWriter(self.options)
 
     def ask(self, *arguments: str) -> CompletedProcess[str]:
-        """Run a command in this process: most of what one of its own costs is its start."""
-        given = ["--data-dir", str(self.directory / ".journeys"), "alerts", *arguments]
-        with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-            with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-                main(given)
-            out.seek(0)
-            err.seek(0)
-            return CompletedProcess(given, ended.value.code, out.read(), err.read())  # type: ignore[arg-type]
+        return run_here("--data-dir", str(self.directory / ".journeys"), "alerts", *arguments)
 
     def listed(self, *arguments: str) -> list[str]:
         done = self.ask("list", "--json", *arguments)

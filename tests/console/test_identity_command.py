@@ -6,16 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
-from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
-from console.cli import main
 from console.identity_names import show_key
 from deploy.local.stack import LocalStack
 from deploy.services import clickhouse_client_options
@@ -29,7 +27,7 @@ from sinks.migrate import migrate
 from sinks.tables import IDENTITY_LINKS, IDENTITY_OWNERS, TOUCHPOINTS, Table
 from sinks.writer import ClickHouseWriter
 from tests.console.identity_samples import CUSTOMER, SECOND, TABLET, at_ms, link_row, owner_row
-from tests.console.running import journeys, one_line
+from tests.console.running import journeys, one_line, run_here
 from tests.sinks.rows import columns
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(360)]
@@ -70,14 +68,7 @@ class Registry:
         self.clickhouse = ClickHouseWriter(clickhouse_client_options(stack.clickhouse_url, Settings()))
 
     def ask(self, *arguments: str) -> CompletedProcess[str]:
-        """Run a command in this process: most of what one of its own costs is its start."""
-        given = ["--data-dir", str(self.directory / ".journeys"), "identity", *arguments]
-        with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-            with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-                main(given)
-            out.seek(0)
-            err.seek(0)
-            return CompletedProcess(given, ended.value.code, out.read(), err.read())  # type: ignore[arg-type]
+        return run_here("--data-dir", str(self.directory / ".journeys"), "identity", *arguments)
 
     def told(self, *arguments: str) -> str:
         done = self.ask(*arguments)

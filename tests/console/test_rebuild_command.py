@@ -2,15 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from subprocess import CompletedProcess
-from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
 
-from console.cli import main
 from console.rebuilding import Choice
 from deploy.local.stack import LocalStack
 from deploy.services import clickhouse_client_options
@@ -21,7 +18,7 @@ from sinks.migrate import migrate
 from sinks.tables import IDENTITY_OWNERS, TOUCHPOINTS
 from sinks.writer import ClickHouseWriter
 from tests.console.identity_samples import CUSTOMER, SECOND, owner_row
-from tests.console.running import one_line
+from tests.console.running import one_line, run_here
 from tests.sinks.rows import put
 
 KEY, FORMER = "secret", "former"
@@ -55,13 +52,7 @@ def environment(server: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def rebuild(*arguments: str) -> CompletedProcess[str]:
-    given = ["rebuild", "--dry-run", *arguments]
-    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            main(given)
-        out.seek(0)
-        err.seek(0)
-        return CompletedProcess(given, ended.value.code, out.read(), err.read())  # type: ignore[arg-type]
+    return run_here("rebuild", "--dry-run", *arguments)
 
 
 @pytest.mark.integration

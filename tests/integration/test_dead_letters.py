@@ -3,17 +3,15 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from subprocess import CompletedProcess
-from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
 
-from console.cli import main
 from schemas.dead_letter import DeadLetter, LetterId
 from schemas.moments import format_epoch_ms
 from schemas.topics import DEAD_LETTERS, FACTS, TOUCHPOINTS
+from tests.console.running import run_here
 from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import touchpoint
 from tests.integration.harness import Feed, Platform, wait_until
@@ -44,13 +42,7 @@ def stored(platform: Platform, customer: str) -> set[tuple[str, str]]:
 
 
 def ask(platform: Platform, *arguments: str) -> CompletedProcess[str]:
-    given = ["--data-dir", str(platform.directory), "dead-letters", *arguments]
-    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            main(given)
-        out.seek(0)
-        err.seek(0)
-        return CompletedProcess(given, ended.value.code, out.read(), err.read())  # type: ignore[arg-type]
+    return run_here("--data-dir", str(platform.directory), "dead-letters", *arguments)
 
 
 def listed(platform: Platform, *arguments: str) -> dict[str, Any]:
