@@ -22,14 +22,10 @@ def key_mark(settings: Settings) -> str:
     return f"{settings.identifier_key_id}:{digest[:MARK_DIGITS]}"
 
 
-def is_other_key(then: str | None, now: str) -> bool:
-    """Whether a run had another key. One that noted none is believed to have had the same."""
-    return then is not None and then != now
-
-
 def check_key(then: str | None, now: str) -> None:
     """Raise `Misconfigured` where a run that is to go on began with another key."""
     if then is None or then == now:
+        # One that noted none is believed to have had the same.
         return
     began = f"this backfill began {_describe(then)}, and now {_describe_now(then, now)}"
     if then == NO_KEY:
@@ -39,8 +35,10 @@ def check_key(then: str | None, now: str) -> None:
     )
 
 
-def tell_other_key(then: str, now: str, rejected: int) -> str:
-    """What there is to know of files that were loaded with another key than is set now."""
+def tell_other_key(then: str | None, now: str, rejected: int) -> str:
+    """What there is to know of files that were loaded with another key than is set now; an empty text for the same."""
+    if then is None or then == now:
+        return ""
     told = f"they were loaded {_describe(then)}, and now {_describe_now(then, now)}"
     if then != NO_KEY:
         return f"{told}: --from-start would load them under what is set now {TWICE}"

@@ -64,21 +64,28 @@ class _Loading:
         self._check_fit()
 
     def _sample(self) -> Iterator[list[FileRow]]:
-        if is_parquet(self.piece.path) and self.bench.setup.mapping is None:
-            line = self.piece.first_line
-            for table in read_tables(self.piece, SAMPLE_ROWS):
+        if self._has_tables:
+            for table, line in self._tables(SAMPLE_ROWS):
                 yield self._read(table, range(len(table)), line)
-                line += len(table)
         else:
             yield from read_rows(self.piece, self.bench.setup.mapping, SAMPLE_ROWS)
 
+    @property
+    def _has_tables(self) -> bool:
+        return is_parquet(self.piece.path) and self.bench.setup.mapping is None
+
+    def _tables(self, rows: int) -> Iterator[tuple[pa.Table, int]]:
+        """Tables of at most so many rows, each with the number of its first."""
+        line = self.piece.first_line
+        for table in read_tables(self.piece, rows):
+            yield table, line
+            line += len(table)
+
     def load(self) -> PieceDone:
         self.rejected_file.unlink(missing_ok=True)
-        if is_parquet(self.piece.path) and self.bench.setup.mapping is None:
-            line = self.piece.first_line
-            for table in read_tables(self.piece, TABLE_ROWS):
+        if self._has_tables:
+            for table, line in self._tables(TABLE_ROWS):
                 self._take_table(table, line)
-                line += len(table)
         else:
             for rows in read_rows(self.piece, self.bench.setup.mapping, TABLE_ROWS):
                 self._take_rows(rows)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from console.backfill_journal import Journal, JournalFile, PieceDone, StitchedRange, run_name
@@ -72,7 +71,7 @@ class Run:
         """Whether an earlier process has done all of it already."""
         return self.journal.is_done
 
-    @cached_property
+    @property
     def earlier(self) -> Result:
         """What earlier processes have done of it."""
         journal, rejected = self.journal, self.file.rejected

@@ -15,6 +15,8 @@ from typing import Literal
 from console.backfill_journal import Unfinished, find_unfinished
 from console.invocation import kafka_options, open_clickhouse
 from console.kafka_positions import read_positions
+from console.migration_targets import REPAIR
+from console.plurals import SHOWN, shorten
 from console.worker_files import WorkerLook, look_at_workers
 from deploy.services import Services, clickhouse_client_options
 from producers.topics import check_topics
@@ -31,9 +33,6 @@ LOW_DISK_BYTES, NO_DISK_BYTES = 5 * GIBIBYTE, 1 * GIBIBYTE
 SKEW_WARN_SECONDS, SKEW_FAIL_SECONDS = 2.0, 60.0
 LAG_LOOK_SECONDS = 3.0
 LAG_LOOKS = 2
-SHOWN_FILES = 5
-SHOWN_MISSING = 5
-REPAIR = "`journeys migrate --repair` makes views again"
 SUPPORTED = ((3, 11), (3, 14))
 MEND_RULES = "look into the worker's log; `JOURNEYS_RULES_DIR=… journeys rules check` names the fault"
 
@@ -140,17 +139,16 @@ def judge_backfills(unfinished: Sequence[Unfinished]) -> Finding:
 def _describe_backfill(unfinished: Unfinished) -> str:
     journal = unfinished.journal
     gone = {path for path in journal.paths if Path(path).is_absolute() and not Path(path).exists()}
-    shown = [f"{path} (which is gone)" if path in gone else path for path in journal.paths[:SHOWN_FILES]]
-    more = f" and {len(journal.paths) - SHOWN_FILES:,} more files" if len(journal.paths) > SHOWN_FILES else ""
-    return f"{', '.join(shown)}{more}{f' with mapping {journal.mapping}' if journal.mapping else ''}"
+    files = shorten([f"{path} (which is gone)" if path in gone else path for path in journal.paths], "more files")
+    return f"{files}{f' with mapping {journal.mapping}' if journal.mapping else ''}"
 
 
 def _command_of(unfinished: Unfinished) -> str:
     """The call that goes on; of many files it stands for them with dots, as their order counts."""
     journal = unfinished.journal
     files = journal.paths
-    if len(files) > SHOWN_FILES:
-        files = [*files[: SHOWN_FILES - 1], "…", files[-1]]
+    if len(files) > SHOWN:
+        files = [*files[: SHOWN - 1], "…", files[-1]]
     mapping = ["--mapping", journal.mapping] if journal.mapping else []
     given = [each if each == "…" else shlex.quote(each) for each in [*files, *mapping]]
     data_dir = unfinished.directory.parent
@@ -162,12 +160,10 @@ def judge_missing(names: Sequence[str], are_views: bool) -> Finding:
     """Whether what the migrations made is all there."""
     if not names:
         return Finding("views", "ok", "all there, and so are the tables")
-    more = f" and {len(names) - SHOWN_MISSING:,} more" if len(names) > SHOWN_MISSING else ""
-    detail = f"missing: {', '.join(names[:SHOWN_MISSING])}{more}"
     advice = (
         REPAIR if are_views else f"{REPAIR}; tables are gone with their rows, `journeys migrate --check` tells more"
     )
-    return Finding("views", "fail", detail, advice)
+    return Finding("views", "fail", f"missing: {shorten(names)}", advice)
 
 
 def judge_skew(skew_seconds: float) -> Finding:

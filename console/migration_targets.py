@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from console.plurals import shorten
 from schemas.errors import Misconfigured
 from sinks import cluster_migration, migrate, schema_repair
 from sinks.cluster_migration import Cluster, find_cluster
@@ -14,7 +15,7 @@ from sinks.migrate import Migration
 from sinks.schema_check import check_schema
 
 Options = Mapping[str, Any]
-SHOWN = 5
+REPAIR = "`journeys migrate --repair` makes views again"
 
 
 class Missing(NamedTuple):
@@ -137,15 +138,10 @@ def check_missing(missing: Sequence[Missing]) -> None:
     """Raise `Misconfigured`, with what to do, for what is not there though its migration has run."""
     tables = [each.name for each in missing if not each.is_view]
     if tables:
-        raise Misconfigured(f"missing with all rows: {_shorten(tables)}: `journeys migrate --check` says how to go on")
+        raise Misconfigured(f"missing with all rows: {shorten(tables)}: `journeys migrate --check` says how to go on")
     if missing:
-        names = _shorten([each.name for each in missing])
-        raise Misconfigured(f"somebody has dropped {names}: `journeys migrate --repair` makes views again")
-
-
-def _shorten(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return f"{', '.join(names[:SHOWN])}{more}"
+        names = shorten([each.name for each in missing])
+        raise Misconfigured(f"somebody has dropped {names}: {REPAIR}")
 
 
 def _by_version(pending: Mapping[str, Sequence[Migration]]) -> dict[int, list[str]]:

@@ -14,6 +14,7 @@ import typer
 from rich.progress import Progress
 
 from console.invocation import kafka_options, make_console, make_pseudonymiser, program
+from console.plurals import counted
 from console.settings_view import format_duration
 from deploy.services import Services
 from producers.client import Client
@@ -88,7 +89,7 @@ def describe_left(left: SpoolStatus) -> list[str]:
         fault = "" if left.fault is None else f" ({left.fault})"
         age = format_duration(timedelta(seconds=round(left.oldest_age_seconds)))
         lines.append(
-            f"{left.records:,} {_noun(left.records)} in the spool {left.directory}, the oldest for "
+            f"{counted(left.records, 'record lies', 'records lie')} in the spool {left.directory}, the oldest for "
             f"{age}{fault}: the next command with this spool sends them, or "
             f"`{program()} emit --spool {left.directory} --drain`"
         )
@@ -129,10 +130,6 @@ def show_drain(total: int) -> Iterator[Callable[[SpoolStatus], None]]:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("spool", total=total)
         yield lambda status: progress.update(task, completed=total - status.records)
-
-
-def _noun(count: int) -> str:
-    return "record lies" if count == 1 else "records lie"
 
 
 def _find_kafka(settings: Settings) -> dict[str, Any]:

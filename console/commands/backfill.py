@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from console.backfill_key import is_other_key, key_mark, tell_other_key
+from console.backfill_key import key_mark, tell_other_key
 from console.file_options import FromStartOption, MappingOption
 from console.forgetting_topics import Record, send
 from console.forgetting_workers import look_for_worker
@@ -126,16 +126,13 @@ def _how_to_go_on(from_start: bool) -> str:
 
 def _tell_done(run: Run, settings: Settings, as_json: bool) -> None:
     """Say that an earlier run has done all of it."""
-    then, now = run.journal.key, key_mark(settings)
-    other = then is not None and is_other_key(then, now)
+    earlier = run.earlier
+    other = tell_other_key(run.journal.key, key_mark(settings), earlier.loaded.rejected)
     if as_json:
-        typer.echo(json.dumps({**_as_json(run.earlier, is_loaded_already=True), "other_identifier_key": other}))
+        typer.echo(json.dumps({**_as_json(earlier, is_loaded_already=True), "other_identifier_key": bool(other)}))
         return
-    again = "--from-start does it again (what is there does not count twice)"
-    if then is not None and other:
-        again = tell_other_key(then, now, run.earlier.loaded.rejected)
-    style = "yellow" if other else ""
-    line = Text(f"these files are loaded already, and there is nothing to do: {again}", style)
+    again = other or "--from-start does it again (what is there does not count twice)"
+    line = Text(f"these files are loaded already, and there is nothing to do: {again}", "yellow" if other else "")
     make_console().print(line, soft_wrap=True)
 
 
