@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import starmap
 
 from schemas.identifiers import customer_key
 from schemas.topics import TOUCHPOINTS
@@ -13,7 +12,7 @@ from sinks.state_store import claim_epoch, load_late, load_states, orphans
 from sinks.writer import Writer
 from streams.partition import Partition
 from streams.policy import Policy
-from streams.retaken import LateRecord, Retaken
+from streams.retaken import Retaken
 
 OrphansByCustomer = defaultdict[str, defaultdict[str, list[str]]]
 """Ids by customer, as tables show it, and table."""
@@ -29,7 +28,7 @@ def take_over(
     partition.block_list.load(writer.query(state_queries.FORGOTTEN))
     partition.restore(_states(writer, number, partitions))
     position = claim.positions.get(TOUCHPOINTS, 0)
-    partition.retaken = Retaken(starmap(LateRecord, load_late(writer, TOUCHPOINTS, number, position)), position)
+    partition.retaken = Retaken(load_late(writer, TOUCHPOINTS, number, position), position)
     for customer_name, sku in find_wishes(writer):
         partition.note_wish(customer_key(customer_name), sku)
     adopt_orphans(partition, find_orphans(writer, group, number, partitions))

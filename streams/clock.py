@@ -46,8 +46,9 @@ class EndOffsets:
         self._consumer: AIOKafkaConsumer | None = None
         self._metrics = metrics
         self._watched: list[TP] = []
-        self._ends: dict[tuple[str, int], int] = {}
-        self._starts: dict[tuple[str, int], int] = {}
+        # By partition and topic, as they are asked for with each chunk.
+        self._ends: dict[int, dict[str, int]] = {}
+        self._starts: dict[int, dict[str, int]] = {}
 
     async def start(self) -> None:
         """Connect."""
@@ -82,21 +83,22 @@ class EndOffsets:
         ends = await self._consumer.end_offsets(asked)
         starts = await self._consumer.beginning_offsets(asked)
         for tp, end in ends.items():
-            self._ends[tp.topic, tp.partition] = end
-            self._starts[tp.topic, tp.partition] = starts[tp]
+            self._ends.setdefault(tp.partition, {})[tp.topic] = end
+            self._starts.setdefault(tp.partition, {})[tp.topic] = starts[tp]
             lag = max(0, end - positions.get((tp.topic, tp.partition), starts[tp]))
             self._metrics.lag.labels(tp.topic, str(tp.partition)).set(lag)
 
     def end(self, topic: str, partition: int) -> int | None:
         """Where a partition ended when the broker was last asked; None before that."""
-        return self._ends.get((topic, partition))
+        return self._ends.get(partition, {}).get(topic)
 
     def left(self, partition: int, positions: Mapping[str, int]) -> int:
         """How many records were ahead of a partition's positions when the broker was last asked; before, no end."""
-        ends = {topic: end for (topic, number), end in self._ends.items() if number == partition}
+        ends = self._ends.get(partition)
         if not ends:
             return ENDLESS
-        return sum(max(0, end - positions.get(topic, self._starts[topic, partition])) for topic, end in ends.items())
+        starts = self._starts[partition]
+        return sum(max(0, end - positions.get(topic, starts[topic])) for topic, end in ends.items())
 
     def is_caught_up(self, partition: int, positions: Mapping[str, int]) -> bool:
         """Whether nothing was."""

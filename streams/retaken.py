@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
-from typing import NamedTuple
+from collections.abc import Sequence, Set
 
 from schemas.topics import TOUCHPOINTS
 from streams.records import DecodedChunk
 
 Told = tuple[str, str, int]
-"""(source, event id, when it happened): what makes two records the same touchpoint of the same time."""
+"""(source, event id, epoch milliseconds of when it happened): two records of the same are one touchpoint."""
 NOTHING: Set[Told] = frozenset()
-
-
-class LateRecord(NamedTuple):
-    """A record of `touchpoints` that was found late. Times are epoch milliseconds."""
-
-    source: str
-    event_id: str
-    occurred_ms: int
-    offset: int
 
 
 class Retaken:
@@ -29,18 +19,19 @@ class Retaken:
     show in the results.
     """
 
-    def __init__(self, late: Iterable[LateRecord] = (), position: int = 0) -> None:
-        """`position`: where the last complete flush ended."""
-        found = list(late)
+    def __init__(self, late: Sequence[tuple[str, str, int, int]] = (), position: int = 0) -> None:
+        """`late`: what was told of each, and its offset. `position`: where the last complete flush ended."""
         self._position = position
-        self._late: Set[Told] = {record[:3] for record in found}
-        self._last = max((record.offset for record in found), default=0)
+        self._late: Set[Told] = {(source, event_id, occurred_ms) for source, event_id, occurred_ms, _ in late}
+        self._last = max((offset for *_, offset in late), default=0)
 
     def of(self, chunk: DecodedChunk) -> Set[Told]:
         """Those that may be in this chunk."""
-        if self._late and chunk.topic == TOUCHPOINTS and chunk.arrivals and chunk.arrivals[0].offset > self._last:
+        if chunk.topic != TOUCHPOINTS:
+            return NOTHING
+        if self._late and chunk.arrivals and chunk.arrivals[0].offset > self._last:
             self._late = NOTHING
-        return self._late if chunk.topic == TOUCHPOINTS else NOTHING
+        return self._late
 
     def check_end(self, end: int | None) -> None:
         """Know nothing any more where the topic has started over: what comes there is sent anew.
