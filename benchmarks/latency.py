@@ -47,7 +47,7 @@ def measure(count: int | None, report: Report) -> list[Figure]:
     found = observe(count or SECONDS * PER_SECOND, report, lambda ground: None)
     return [
         *_figures("queryable", _queryable_seconds(found), WANTED_QUERYABLE_SECONDS),
-        *_figures("alert", _caused_seconds(found), WANTED_ALERT_SECONDS),
+        *_figures("alert", _alert_seconds(found), WANTED_ALERT_SECONDS),
         *_figures("alert_by_time", _timer_seconds(found.alerts, TIMED), WANTED_ALERT_SECONDS),
         *_worker_figures(found.metrics, "event_to_queryable"),
         *_worker_figures(found.metrics, "event_to_alert"),
@@ -59,7 +59,7 @@ def measure(count: int | None, report: Report) -> list[Figure]:
 def measure_pending(count: int | None, report: Report) -> list[Figure]:
     """The same with 100,000 promises pending, of which some come due while the touchpoints are sent."""
     found = observe(count or SECONDS * PER_SECOND, report, lambda ground: load_promises(ground, report))
-    by_touch = _caused_seconds(found)
+    by_touch = _alert_seconds(found)
     by_time = _timer_seconds(found.alerts, (*TIMED, "broken_promise"))
     return [
         *_figures("episode", by_touch + by_time, WANTED_EPISODE_SECONDS),
@@ -83,7 +83,7 @@ def measure_skewed(count: int | None, report: Report) -> list[Figure]:
     others, its_own = skewed.those(lambda event_id: event_id not in hot), skewed.those(lambda event_id: event_id in hot)
     return [
         *_against("others_queryable", _queryable_seconds(others), _queryable_seconds(plain)),
-        *_against("others_alert", _caused_seconds(others), _caused_seconds(plain)),
+        *_against("others_alert", _alert_seconds(others), _alert_seconds(plain)),
         *_against("hot_queryable", _queryable_seconds(its_own), _queryable_seconds(plain)),
         Figure("hot_share", len(its_own.measured) / len(skewed.measured), "of the touchpoints"),
         Figure("worker_cpu", skewed.cores, "cores", skewed.cores / plain.cores, "without"),
@@ -127,14 +127,11 @@ def _queryable_seconds(observed: Observed) -> list[float]:
     return [seen - began for began, seen in found if seen is not None]
 
 
-def _alert_seconds(sent: Sent, opened: list[Alert], measured: set[str]) -> list[float]:
+def _alert_seconds(observed: Observed) -> list[float]:
     """From sending the touchpoint that made an alert to the alert."""
-    caused = [alert for alert in opened if alert.rule == "repeat_contact" and alert.last_event_id in measured]
+    sent, measured = observed.sent, set(observed.measured)
+    caused = [alert for alert in observed.alerts if alert.rule == "repeat_contact" and alert.last_event_id in measured]
     return [alert.arrived - sent.seconds[alert.last_event_id] for alert in caused]
-
-
-def _caused_seconds(observed: Observed) -> list[float]:
-    return _alert_seconds(observed.sent, observed.alerts, set(observed.measured))
 
 
 def _timer_seconds(opened: list[Alert], rules: Sequence[str]) -> list[float]:

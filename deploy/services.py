@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from clickhouse_driver.util.helpers import parse_url
 
-from deploy.local.stack import KafkaKind, LocalStack, read_stack
+from deploy.local.stack import KafkaKind, LocalStack, StackAddresses, read_stack
 from schemas.errors import Misconfigured
 from schemas.settings import Settings
 
@@ -31,10 +31,14 @@ class Warehouse:
     @classmethod
     def resolve(cls, settings: Settings) -> Warehouse:
         """Find the address. Raises `Misconfigured` when none is named and none runs locally."""
+        return cls.among(settings, None if settings.clickhouse else read_stack(settings.data_dir))
+
+    @classmethod
+    def among(cls, settings: Settings, stack: StackAddresses | None) -> Warehouse:
+        """The same, with the local stack that runs."""
         if settings.clickhouse:
             url = settings.clickhouse.get_secret_value()
             return cls(url, url)
-        stack = read_stack(settings.data_dir)
         if stack is None or stack.clickhouse_url is None or stack.analyst_url is None:
             raise Misconfigured(f"no ClickHouse: {HOW_TO_START}, or name a server with JOURNEYS_CLICKHOUSE")
         return cls(stack.clickhouse_url, stack.analyst_url)
@@ -56,11 +60,11 @@ class Services:
     @classmethod
     def resolve(cls, settings: Settings) -> Services:
         """Find the addresses. Raises `Misconfigured` when a part is neither named nor running locally."""
-        stack = None if settings.kafka else read_stack(settings.data_dir)
+        stack = None if settings.kafka and settings.clickhouse else read_stack(settings.data_dir)
         kafka = settings.kafka or (stack.kafka if stack else None)
         if kafka is None:
             raise Misconfigured(f"no Kafka: {HOW_TO_START}, or name a server with JOURNEYS_KAFKA")
-        warehouse = Warehouse.resolve(settings)
+        warehouse = Warehouse.among(settings, stack)
         urls = warehouse.clickhouse_url, warehouse.analyst_url
         return cls(kafka, *urls, not settings.kafka, not settings.clickhouse)
 
