@@ -13,17 +13,18 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
 	"$$name" -c '$(SUPPORTED)' 2>/dev/null && echo "$$name" && break; done)
 
-# Apache Kafka is a Java program. Where there is no Java, or no Maven to fetch it, its tests are left out with a word, unless
-# REQUIRE_APACHE_KAFKA is set, as in .ci/run.
+# Apache Kafka and Apache ZooKeeper are Java programs. Where there is no Java, or no Maven to fetch them, their tests are
+# left out with a word, unless REQUIRE_APACHE_KAFKA is set, as in .ci/run.
 KAFKA := deploy/kafka/target/.ready
-KAFKA_IF_POSSIBLE := $(if $(and $(shell command -v java),$(shell command -v mvn)),$(KAFKA),say-no-kafka)
+ZOOKEEPER := deploy/zookeeper/target/.ready
+if_possible = $(if $(and $(shell command -v java),$(shell command -v mvn)),$(1),say-no-java)
 
 ARGS ?=
 ROUNDS ?= 3
 BROKER ?= memory
 WORKERS ?= 3
 
-.PHONY: help demo kafka say-no-kafka test test-faults bench check lint format lock clean
+.PHONY: help demo kafka zookeeper say-no-java test test-faults bench check lint format lock clean
 
 help:  ## say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -33,10 +34,12 @@ demo: $(READY)  ## start everything on this machine, with a simulated shop (ARGS
 
 kafka: $(READY) $(KAFKA)  ## fetch Apache Kafka for `journeys up --kafka apache` (needs Java 17 and Maven)
 
-test: check $(KAFKA_IF_POSSIBLE)  ## check, then run every test but the fault rounds, with coverage (ARGS="-x" stops at the first failure)
+zookeeper: $(READY) $(ZOOKEEPER)  ## fetch Apache ZooKeeper for the tests of replicas (needs Java 17 and Maven)
+
+test: check $(call if_possible,$(KAFKA) $(ZOOKEEPER))  ## check, then run every test but the fault rounds, with coverage (ARGS="-x" stops at the first failure)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term $(ARGS)
 
-test-faults: $(READY) $(KAFKA_IF_POSSIBLE)  ## kill, stop and restart things, and compare with the oracle (ROUNDS=3 of each, BROKER=apache on Apache Kafka)
+test-faults: $(READY) $(call if_possible,$(KAFKA))  ## kill, stop and restart things, and compare with the oracle (ROUNDS=3 of each, BROKER=apache on Apache Kafka)
 	@FAULT_ROUNDS=$(ROUNDS) FAULT_KAFKA=$(BROKER) $(BIN)/python -m pytest -m "faults or search" $(ARGS) || { code=$$?; \
 	[ $$code -ne 5 ] || echo "make test-faults: no test is marked 'faults', so nothing was shown" >&2; exit $$code; }
 
@@ -65,7 +68,7 @@ lock: .venv/pyvenv.cfg  ## solve the dependencies anew into requirements.lock (A
 	  --custom-compile-command 'make lock' --output-file requirements.lock $(ARGS)
 
 clean:  ## remove what tools and builds left behind, the environment and local data too
-	rm -rf .venv .journeys deploy/kafka/target build dist .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache \
+	rm -rf .venv .journeys deploy/kafka/target deploy/zookeeper/target build dist .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache \
 	  .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -89,17 +92,19 @@ $(READY): requirements.lock pyproject.toml | .venv/pyvenv.cfg
 	  || { echo "$(PYTHON) cannot make a virtual environment: run 'apt-get install python3-venv' as root" >&2; exit 1; }
 	@'$(PYTHON)' -m venv .venv
 
-$(KAFKA): deploy/kafka/pom.xml
-	@for program in java mvn; do command -v $$program >/dev/null || { echo "Apache Kafka needs Java 17 and Maven, and" \
+$(KAFKA): NAME := Apache Kafka
+$(ZOOKEEPER): NAME := Apache ZooKeeper
+$(KAFKA) $(ZOOKEEPER): deploy/%/target/.ready: deploy/%/pom.xml
+	@for program in java mvn; do command -v $$program >/dev/null || { echo "$(NAME) needs Java 17 and Maven, and" \
 	  "there is no $$program on the PATH: install it (on Debian: apt-get install openjdk-17-jre-headless maven)" >&2; exit 1; }; done
-	@echo 'Fetching Apache Kafka into $(@D)'
+	@echo 'Fetching $(NAME) into $(@D)'
 	@rm -rf $(@D)
 	@mkdir -p $(@D)
 	@mvn --batch-mode --quiet --file $< dependency:copy-dependencies >$(@D)/maven.log 2>&1 \
 	  || { cat $(@D)/maven.log >&2; exit 1; }
 	@touch $@
 
-say-no-kafka:
-	@if [ -n "$$REQUIRE_APACHE_KAFKA" ]; then echo 'Apache Kafka must be tested here and there is no Java, or no Maven, on' \
-	  'the PATH: install both (on Debian: apt-get install openjdk-17-jre-headless maven)' >&2; exit 1; fi
-	@echo 'No Java, or no Maven, on the PATH: the tests on Apache Kafka are left out'
+say-no-java:
+	@if [ -n "$$REQUIRE_APACHE_KAFKA" ]; then echo 'Apache Kafka and ZooKeeper must be tested here and there is no Java, or no' \
+	  'Maven, on the PATH: install both (on Debian: apt-get install openjdk-17-jre-headless maven)' >&2; exit 1; fi
+	@echo 'No Java, or no Maven, on the PATH: the tests on Apache Kafka and ZooKeeper are left out'

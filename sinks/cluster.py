@@ -8,8 +8,8 @@ each server by itself (`sinks.cluster_migration`), which a server that joins lat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from schemas.errors import Misconfigured
@@ -43,13 +43,29 @@ OF_BOTH = (
 ON_LOCAL = ("INSERT", "TRUNCATE", "DELETE", "UPDATE", "OPTIMIZE")
 
 
-def cluster_form(cluster: str, *, is_replicated: bool = True) -> Form:
-    """The form in which migrations are run on each server of `cluster`.
+@dataclass(frozen=True)
+class Peers:
+    """What other replicas of a server's shard have: the numbers of the migrations that they have run, or will have
+    when it is this server's turn, and the statements that would make their local tables as they are, by table."""
+
+    done: Collection[int] = ()
+    tables: Mapping[str, str] = field(default_factory=dict)
+
+
+ALONE = Peers()
+
+
+def cluster_form(cluster: str, *, is_replicated: bool = True, peers: Peers = ALONE) -> Form:
+    """The form in which migrations are run on a server of `cluster` that has `peers`.
 
     Without `is_replicated` each shard is one server and no Keeper is needed. What it rewrites raises `Misconfigured`,
     with the statement, for one that has no form for a cluster.
     """
-    return Form(is_spread=True, rewrite=lambda migrations: rewrite(migrations, cluster, is_replicated=is_replicated))
+
+    def rewrite_all(migrations: Sequence[Migration]) -> list[Migration]:
+        return follow(rewrite(migrations, cluster, is_replicated=is_replicated), peers)
+
+    return Form(is_spread=True, rewrite=rewrite_all)
 
 
 def rewrite(migrations: Sequence[Migration], cluster: str, *, is_replicated: bool) -> list[Migration]:
@@ -61,6 +77,36 @@ def rewrite(migrations: Sequence[Migration], cluster: str, *, is_replicated: boo
         )
         for each in migrations
     ]
+
+
+def follow(migrations: Sequence[Migration], peers: Peers) -> list[Migration]:
+    """Rewritten migrations, without what `peers` have done already to tables and rows that replicas have in common.
+
+    Keeper refuses a replica whose columns are not those that the others have by now, so its tables are made as theirs
+    are, not as they once began; and what changes them would be done to all replicas once more.
+    """
+    return [
+        replace(each, sql="\n\n".join(_followed(one, peers.tables) for one in each.statements if not _is_common(one)))
+        if each.version in peers.done
+        else each
+        for each in migrations
+    ]
+
+
+def _is_common(statement: str) -> bool:
+    """Whether what it does to one replica reaches all."""
+    cursor = Cursor(read_tokens(statement))
+    if cursor.take("ALTER", "TABLE"):
+        return cursor.take_name().endswith(LOCAL)
+    return bool(cursor.take_any(ON_LOCAL))
+
+
+def _followed(statement: str, tables: Mapping[str, str]) -> str:
+    cursor = Cursor(read_tokens(statement))
+    if cursor.take("CREATE", "TABLE"):
+        cursor.skip_existence()
+        statement = tables.get(cursor.take_name(), statement)
+    return statement.rstrip(";") + ";"
 
 
 def sharding_key(table: str, columns: Sequence[str], sorting_key: str) -> str:

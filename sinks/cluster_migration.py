@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from clickhouse_driver import Client
 from schemas.errors import JourneysError, Misconfigured
 from sinks import migrate as single
 from sinks import schema_repair
-from sinks.cluster import cluster_form
+from sinks.cluster import LOCAL, Peers, cluster_form
 from sinks.connection import opened
 from sinks.migrate import MIGRATIONS, Migration
 from sinks.schema_check import check_schema
@@ -38,8 +39,22 @@ SETTINGS: Mapping[str, str] = {
     "parallel_distributed_insert_select": "0",
 }
 """What every user of the platform needs on a cluster; docs/cluster.md has the profile."""
-SETTINGS_SQL = f"SELECT name, value FROM system.settings WHERE name IN {tuple(SETTINGS)}"
+REPLICA_SETTINGS: Mapping[str, str] = {
+    # What was written is asked for where it was written, as long as that server lives: also by way of another.
+    "load_balancing": "in_order",
+    "prefer_localhost_replica": "0",
+}
+"""And where shards have several servers."""
+SETTINGS_SQL = "SELECT name, value FROM system.settings WHERE name IN %(names)s"
+TABLES_SQL = f"""SELECT database || '.' || name, create_table_query FROM system.tables
+WHERE database = 'journeys' AND endsWith(name, '{LOCAL}')"""
 MACROS_SQL = "SELECT macro, substitution FROM system.macros WHERE macro IN ('shard', 'replica')"
+
+
+WAITS_FOR_REPLICAS: Mapping[str, Any] = {
+    # A view that the next replica is to make may read the column that was just added.
+    "alter_sync": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -61,8 +76,18 @@ class Cluster:
 
     @property
     def form(self) -> single.Form:
-        """In which migrations are run on each."""
+        """In which migrations are run on the first server of a shard, and which says what there is on all."""
         return cluster_form(self.name, is_replicated=self.is_replicated)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What its users need."""
+        has_replicas = any(self.peers(each) for each in self.servers)
+        return {**SETTINGS, **REPLICA_SETTINGS} if has_replicas else SETTINGS
+
+    def peers(self, server: Server) -> list[Server]:
+        """The other replicas of a server's shard."""
+        return [each for each in self.servers if each.shard == server.shard and each is not server]
 
 
 def find_cluster(options: Mapping[str, Any], name: str, *, is_replicated: bool = True) -> Cluster:
@@ -78,7 +103,7 @@ def find_cluster(options: Mapping[str, Any], name: str, *, is_replicated: bool =
         has = f"it knows {', '.join(known)}" if known else "it knows none"
         raise Misconfigured(f"the server knows no cluster {name!r} ({has}): name one of remote_servers in its settings")
     servers = [
-        Server(shard, f"{host}:{port}", dict(options) if is_local else {**options, "host": host, "port": port})
+        Server(shard, f"{host}:{port}", _options_of(options, host, port, is_local=bool(is_local)))
         for shard, host, port, is_local in rows
     ]
     if is_replicated:
@@ -97,26 +122,28 @@ def migrate(
     users need: those of this one stand for the others.
     """
     for server in cluster.servers:
-        _at(server, _check_settings)
+        _at(server, partial(_check_settings, wanted=cluster.settings))
     if not allow_dangerous:
         for server in cluster.servers:
-            _at(server, lambda on: single.check_dangers(single.dangers(on, directory, up_to=up_to, form=cluster.form)))
-    return {
-        server.name: _at(
-            server,
-            lambda on: single.migrate(on, directory, up_to=up_to, allow_dangerous=allow_dangerous, form=cluster.form),
-        )
-        for server in cluster.servers
-    }
+            form = form_of(cluster, server, directory)
+            _at(server, partial(_check_dangers, directory=directory, up_to=up_to, form=form))
+    done: dict[str, list[Migration]] = {}
+    for server in cluster.servers:
+        form = form_of(cluster, server, directory)
+        run = partial(single.migrate, directory=directory, up_to=up_to, allow_dangerous=allow_dangerous, form=form)
+        done[server.name] = _at(_waiting_for_replicas(server), run)
+    return done
 
 
 def plan(cluster: Cluster, directory: Path = MIGRATIONS, *, up_to: int | None = None) -> str:
     """The SQL that `migrate` would run, once for all servers that lack the same; empty when nothing is pending."""
     plans: dict[str, list[str]] = {}
     for server in cluster.servers:
-        text = _at(server, lambda on: single.plan(on, directory, up_to=up_to, form=cluster.form))
+        form = form_of(cluster, server, directory)
+        text = _at(server, partial(single.plan, directory=directory, up_to=up_to, form=form))
         if text:
-            plans.setdefault(text, []).append(server.name)
+            follows = f"{server.name} (its {LOCAL} tables are made as those of the shard's other servers are by then)"
+            plans.setdefault(text, []).append(follows if _comes_later(cluster, server) else server.name)
     return "\n".join(f"-- on {', '.join(names)}\n{text}" for text, names in plans.items())
 
 
@@ -154,6 +181,36 @@ def repair(cluster: Cluster, directory: Path = MIGRATIONS) -> dict[str, list[str
     }
 
 
+def _options_of(options: Mapping[str, Any], host: str, port: int, *, is_local: bool) -> dict[str, Any]:
+    """For this server and no other: whoever knows several addresses would be given another where one is away."""
+    own = {name: value for name, value in options.items() if name not in ("alt_hosts", "round_robin")}
+    return own if is_local and own == options else {**own, "host": host, "port": port}
+
+
+def form_of(cluster: Cluster, server: Server, directory: Path) -> single.Form:
+    """In which a server is migrated once those before it have been: of each shard, the first changes what is common."""
+    peers = cluster.peers(server)
+    if not peers:
+        return cluster.form
+    done = {version for each in peers for version in _at(each, single.run_times)}
+    if _comes_later(cluster, server):
+        done |= {each.version for each in single.read_migrations(directory)}
+    tables = {name: sql for each in peers for name, sql in _at(each, read_local_tables).items()}
+    return cluster_form(cluster.name, is_replicated=cluster.is_replicated, peers=Peers(done, tables))
+
+
+def _comes_later(cluster: Cluster, server: Server) -> bool:
+    """Whether another of its shard is migrated before it."""
+    return next(each for each in cluster.servers if each.shard == server.shard) is not server
+
+
+def read_local_tables(options: Mapping[str, Any]) -> dict[str, str]:
+    """The statement that would make each table that holds rows as it is now, by name. Raises as `opened` does."""
+    with _client(options) as client:
+        made = dict(client.execute(TABLES_SQL))
+    return {name: sql.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1) for name, sql in made.items()}
+
+
 def _check_macros(servers: Sequence[Server]) -> None:
     owners: dict[tuple[str, str], str] = {}
     shards: dict[int, str] = {}
@@ -171,12 +228,21 @@ def _check_macros(servers: Sequence[Server]) -> None:
         raise Misconfigured("two shards have the same macro shard: their tables would be copies of each other")
 
 
-def _check_settings(options: Mapping[str, Any]) -> None:
+def _check_settings(options: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
     with _client(options) as client:
-        found = dict(client.execute(SETTINGS_SQL))
-    wrong = [f"{name} = {value}" for name, value in SETTINGS.items() if found.get(name) != value]
+        found = dict(client.execute(SETTINGS_SQL, {"names": tuple(wanted)}))
+    wrong = [f"{name} = {value}" for name, value in wanted.items() if found.get(name) != value]
     if wrong:
         raise Misconfigured(f"users need {', '.join(wrong)} here: make the profile that docs/cluster.md shows")
+
+
+def _check_dangers(options: Mapping[str, Any], directory: Path, up_to: int | None, form: single.Form) -> None:
+    single.check_dangers(single.dangers(options, directory, up_to=up_to, form=form))
+
+
+def _waiting_for_replicas(server: Server) -> Server:
+    settings = {**server.options.get("settings", {}), **WAITS_FOR_REPLICAS}
+    return replace(server, options={**server.options, "settings": settings})
 
 
 def _read_macros(options: Mapping[str, Any]) -> dict[str, str]:

@@ -42,8 +42,12 @@ PASSES_BY_ITSELF = frozenset(
         # Replicas and their coordination.
         225,  # NO_ZOOKEEPER
         242,  # TABLE_IS_READ_ONLY
+        244,  # UNEXPECTED_ZOOKEEPER_ERROR
+        254,  # NO_ACTIVE_REPLICAS
         279,  # ALL_CONNECTION_TRIES_FAILED
         285,  # TOO_FEW_LIVE_REPLICAS
+        286,  # UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE
+        289,  # REPLICA_IS_NOT_IN_QUORUM
         319,  # UNKNOWN_STATUS_OF_INSERT
         999,  # KEEPER_EXCEPTION
     }

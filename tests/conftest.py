@@ -2,19 +2,25 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from deploy.local import apache_kafka
 from deploy.local.stack import LocalStack
+from tests.sinks import zookeeper_server
+
+MISSING: dict[str, Callable[[], str | None]] = {
+    "apache_kafka": apache_kafka.why_missing,
+    "zookeeper": zookeeper_server.why_missing,
+}
+"""What says why tests with this mark cannot run."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Leave out what needs Apache Kafka where there is none, or fail there when it must be tested."""
-    if item.get_closest_marker("apache_kafka") is None:
-        return
-    missing = apache_kafka.why_missing()
+    """Leave out what needs Apache Kafka or ZooKeeper where there is none, or fail there when it must be tested."""
+    asked = [ask for mark, ask in MISSING.items() if item.get_closest_marker(mark)]
+    missing = next((why for ask in asked if (why := ask())), None)
     if missing and os.environ.get("REQUIRE_APACHE_KAFKA"):
         pytest.fail(f"REQUIRE_APACHE_KAFKA is set: {missing}", pytrace=False)
     if missing:

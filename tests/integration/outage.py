@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from schemas.topics import TOUCHPOINTS
+from tests.faults.chaos_proxy import ChaosProxy, Mode
 from tests.integration.expectations import assert_exact, expect
 from tests.integration.harness import Feed, Platform, wait_until
 
@@ -43,6 +44,16 @@ def down(seconds: float) -> Outage:
         clickhouse.wait_healthy()
 
     return stop
+
+
+def cut_off(proxy: ChaosProxy) -> Outage:
+    """The address that is asked first has gone, for good."""
+
+    def cut(_: Platform, watch: Watch) -> None:
+        proxy.switch(Mode("reset"))
+        _watch_for(2, watch)
+
+    return cut
 
 
 def survive(platform: Platform, records: Sequence[Feed], outage: Outage, per_second: float) -> list[float]:

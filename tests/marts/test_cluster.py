@@ -23,7 +23,7 @@ from sinks.connection import connect
 from sinks.migrate import read_migrations
 from sinks.schema_check import check_schema
 from sinks.sql_reading import rename_tables
-from sinks.state_store import claim_epoch, current_epoch, load_states
+from sinks.state_store import claim_epoch, current_epoch, load_states, record_flush
 from sinks.tables import FILLED, TABLES
 from sinks.writer import ClickHouseWriter
 from tests.marts.conftest import SHOP_CUSTOMERS, SHOP_SEED, SHOP_START, SHOP_TOUCHPOINTS
@@ -102,6 +102,20 @@ def test_a_worker_finds_its_state_from_either_server(shards: Shards) -> None:
         claims = [claim_epoch(each, "others", 0, "worker").epoch for each in (first, second, first)]
         assert claims == [1, 2, 3]
         assert current_epoch(second, "others", [0]) == {0: 3}
+
+
+def test_what_is_written_twice_is_not_dropped_as_a_repetition(shards: Shards) -> None:
+    held = "SELECT count() FROM journeys.partition_progress WHERE consumer_group = %(group)s"
+    for administrator in shards.administrators:
+        ask(administrator, "SYSTEM STOP MERGES journeys.partition_progress_local")
+    with closing(ClickHouseWriter(shards.workers[0])) as writer, connect(shards.workers[0]) as plain:
+        for _ in range(2):
+            record_flush(writer, "written", [(0, 1, 1, 0, {"touchpoints": 5})], "worker")
+            plain.execute("INSERT INTO journeys.partition_progress (consumer_group) VALUES", [("inserted",)])
+        assert writer.query(held, {"group": "written"}) == [(2,)]
+        assert writer.query(held, {"group": "inserted"}) == [(1,)], "these servers drop what they may"
+    for administrator in shards.administrators:
+        ask(administrator, "SYSTEM START MERGES journeys.partition_progress_local")
 
 
 def test_each_replicated_table_is_right_but_for_the_keeper_that_this_server_lacks(shards: Shards) -> None:

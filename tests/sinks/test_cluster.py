@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.errors import Misconfigured
-from sinks.cluster import rewrite
+from sinks.cluster import Peers, follow, rewrite
 from sinks.migrate import Migration, read_migrations
 
 TABLE = """CREATE TABLE IF NOT EXISTS journeys.t (customer_id String COMMENT 'who; ORDER BY', n UInt8 DEFAULT f(1, 2))
@@ -104,3 +104,30 @@ def test_every_migration_of_ours_has_a_form() -> None:
         == sum("ENGINE = Replicated" in each for each in made)
         > 10
     )
+
+
+def test_a_replica_does_not_do_again_what_the_others_have_done_to_all() -> None:
+    written = [
+        TABLE,
+        "ALTER TABLE journeys.t ADD COLUMN IF NOT EXISTS a UInt8, ADD INDEX i a TYPE minmax;",
+        "INSERT INTO journeys.t SELECT * FROM journeys.t;",
+        "CREATE MATERIALIZED VIEW journeys.m TO journeys.t AS SELECT n FROM journeys.t;",
+        "DROP TABLE IF EXISTS journeys.t;",
+    ]
+    migrations = rewrite(
+        [Migration(number, f"{number}_x.sql", each) for number, each in enumerate(written, 1)],
+        "main",
+        is_replicated=True,
+    )
+    now = "CREATE TABLE IF NOT EXISTS journeys.t_local (customer_id String, n UInt8, a UInt8) ENGINE = X ORDER BY n"
+    created, altered, copied, view, dropped = follow(migrations, Peers({1, 2, 3, 4, 5}, {"journeys.t_local": now}))
+    assert created.statements == [f"{now};", migrations[0].statements[1]]
+    assert altered.statements == ["ALTER TABLE journeys.t\n    ADD COLUMN IF NOT EXISTS a UInt8;"]
+    assert copied.statements == []
+    assert (view.statements, dropped.statements) == (migrations[3].statements, migrations[4].statements)
+
+
+def test_a_replica_does_all_that_no_other_has_done() -> None:
+    migrations = rewrite([Migration(1, "1_x.sql", TABLE), Migration(2, "2_x.sql", TABLE)], "main", is_replicated=True)
+    followed = follow(migrations, Peers({1}, {"journeys.other_local": "CREATE TABLE journeys.other_local"}))
+    assert [each.statements for each in followed] == [each.statements for each in migrations]
