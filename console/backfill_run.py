@@ -10,7 +10,7 @@ from pathlib import Path
 
 from console.backfill_journal import Journal, JournalFile, PieceDone, StitchedRange, run_name
 from console.backfill_key import check_key, key_mark
-from producers.history_files import Piece, cut, find_empty
+from producers.history_files import PIECE_ROWS, Piece, cut, find_empty
 from producers.mapping import Mapping
 from producers.replay_progress import Identity
 from schemas.settings import Settings
@@ -20,7 +20,8 @@ RANGE_TOUCHPOINTS = 250_000
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for. `directory`: where the journal and rejected rows go. A range has about `range_touchpoints`.
+    """What is asked for. `directory`: where the journal and rejected rows go. A range has about `range_touchpoints`,
+    a piece of Parquet about `piece_rows`.
 
     `mapping_path` is told to whoever may go on.
     """
@@ -31,6 +32,7 @@ class Wanted:
     processes: int
     from_start: bool = False
     range_touchpoints: int = RANGE_TOUCHPOINTS
+    piece_rows: int = PIECE_ROWS
     mapping_path: Path | None = None
 
 
@@ -83,9 +85,9 @@ class Run:
 
 def look_into(wanted: Wanted) -> Given:
     """Read the beginning of each file. Raises `Misconfigured` for what cannot be read, or lacks a mapping's columns."""
-    pieces = cut(wanted.paths, wanted.mapping)
+    pieces = cut(wanted.paths, wanted.mapping, wanted.piece_rows)
     empty = find_empty(pieces, wanted.paths, wanted.mapping)
-    full = [piece for piece in pieces if piece.number not in empty and (piece.size or piece.group is None)]
+    full = [piece for piece in pieces if piece.number not in empty and (piece.size or piece.groups is None)]
     return Given(full, [wanted.paths[number] for number in empty])
 
 

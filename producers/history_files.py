@@ -35,12 +35,14 @@ PARQUET = (".parquet", ".pq")
 NESTED = ("identifiers", "properties")
 TABLE_ROWS = 10_000
 """So many rows of Parquet are made Python's at a time."""
+PIECE_ROWS = 250_000
+"""Row groups are joined into pieces of about so many: what is written piece by piece should not come in small parts."""
 _JSON_START = "{"
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a file: one row group of Parquet, else all of it (`group` None).
+    """A part of a file: row groups of Parquet that follow one another, else all of it (`groups` None).
 
     `number`: the file's among the given ones. `first_line`: the number of its first row, from 1. `size` is rows where
     Parquet states them, else bytes.
@@ -48,14 +50,25 @@ class Piece:
 
     path: Path
     number: int
-    group: int | None
+    groups: range | None
     first_line: int
     size: int
 
     @property
     def name(self) -> str:
         """What names it among the pieces of a run."""
-        return f"{self.number}" if self.group is None else f"{self.number}/{self.group}"
+        return f"{self.number}" if self.groups is None else f"{self.number}/{self._span}"
+
+    @property
+    def where(self) -> str:
+        """Where in its file it is."""
+        assert self.groups is not None, "only Parquet has row groups"
+        return f"row group{'s' if len(self.groups) > 1 else ''} {self._span}"
+
+    @property
+    def _span(self) -> str:
+        groups = self.groups or range(0)
+        return f"{groups[0]}-{groups[-1]}" if len(groups) > 1 else f"{groups[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +86,11 @@ def is_parquet(path: Path) -> bool:
     return path.suffix in PARQUET
 
 
-def cut(paths: Sequence[Path], mapping: Mapping | None) -> list[Piece]:
-    """The pieces of some files. Raises `Misconfigured` for what is missing, a folder, or of no known format."""
+def cut(paths: Sequence[Path], mapping: Mapping | None, piece_rows: int = PIECE_ROWS) -> list[Piece]:
+    """The pieces of some files, of Parquet with about so many rows.
+
+    Raises `Misconfigured` for what is missing, a folder, or of no known format.
+    """
     pieces: list[Piece] = []
     for number, path in enumerate(paths):
         if path == STDIN:
@@ -83,7 +99,7 @@ def cut(paths: Sequence[Path], mapping: Mapping | None) -> list[Piece]:
             raise Misconfigured(f"{path} is a folder: {_what_to_give(path)}")
         if not path.is_file():
             raise Misconfigured(f"no such file: {path}")
-        pieces += _cut_parquet(path, number) if is_parquet(path) else [_whole(path, number, mapping)]
+        pieces += _cut_parquet(path, number, piece_rows) if is_parquet(path) else [_whole(path, number, mapping)]
     return pieces
 
 
@@ -103,8 +119,8 @@ def find_empty(pieces: Sequence[Piece], paths: Sequence[Path], mapping: Mapping 
 
     Raises `Misconfigured` where it cannot be, or the columns are not those of the mapping.
     """
-    full = {piece.number for piece in pieces if piece.group is not None and piece.size}
-    full |= {piece.number for piece in pieces if piece.group is None and _has_rows(piece, mapping)}
+    full = {piece.number for piece in pieces if piece.groups is not None and piece.size}
+    full |= {piece.number for piece in pieces if piece.groups is None and _has_rows(piece, mapping)}
     return [number for number in range(len(paths)) if number not in full]
 
 
@@ -146,13 +162,18 @@ def _whole(path: Path, number: int, mapping: Mapping | None) -> Piece:
     return Piece(path, number, None, 1, path.stat().st_size)
 
 
-def _cut_parquet(path: Path, number: int) -> list[Piece]:
+def _cut_parquet(path: Path, number: int, piece_rows: int) -> list[Piece]:
     with open_parquet(path) as file:
-        groups = [file.metadata.row_group(each).num_rows for each in range(file.num_row_groups)]
-    starts = [sum(groups[:each]) + 1 for each in range(len(groups))]
-    return [
-        Piece(path, number, group, start, size) for group, (start, size) in enumerate(zip(starts, groups, strict=True))
-    ]
+        sizes = [file.metadata.row_group(each).num_rows for each in range(file.num_row_groups)]
+    pieces, start, line = [], 0, 1
+    while start < len(sizes):
+        stop, size = start + 1, sizes[start]
+        while stop < len(sizes) and size + sizes[stop] <= piece_rows:
+            size += sizes[stop]
+            stop += 1
+        pieces.append(Piece(path, number, range(start, stop), line, size))
+        start, line = stop, line + size
+    return pieces
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -165,13 +186,13 @@ def open_parquet(path: Path) -> pq.ParquetFile:
 
 def read_tables(piece: Piece, rows: int) -> Iterator[pa.Table]:
     """A piece of Parquet, so many rows at a time. Raises `Misconfigured` where it is broken."""
-    assert piece.group is not None, "a row group is a piece of Parquet"
+    assert piece.groups is not None, "a piece of Parquet is some row groups"
     with open_parquet(piece.path) as file:
         try:
-            for batch in file.iter_batches(rows, [piece.group]):
+            for batch in file.iter_batches(rows, list(piece.groups)):
                 yield pa.Table.from_batches([batch])
         except (pa.ArrowInvalid, OSError) as error:
-            raise Misconfigured(f"{piece.path}: broken in row group {piece.group}: {error}") from error
+            raise Misconfigured(f"{piece.path}: broken in {piece.where}: {error}") from error
 
 
 def read_rows(piece: Piece, mapping: Mapping | None, size: int) -> Iterator[list[FileRow]]:
@@ -196,7 +217,7 @@ REJECTED_FIELDS = frozenset({"file", "line", "reason", "detail", "row"})
 
 
 def _rows(piece: Piece, mapping: Mapping | None, table_rows: int = TABLE_ROWS) -> Generator[Row, None, None]:
-    if piece.group is not None:
+    if piece.groups is not None:
         line = piece.first_line
         for table in read_tables(piece, table_rows):
             yield from rows_of(table, line)

@@ -72,7 +72,7 @@ def test_a_shop_with_anonymous_visits_is_what_the_stream_makes_of_it_whenever_th
     file = write_parquet(tmp_path / "life.parquet", life)
     platform = start_platform(**SETTINGS)
     command = [sys.executable, "-m", "tests.integration.backfill_process", str(platform.directory), "4", str(file)]
-    for sought in ('"0/2":', '"ranges":[', '"stitched":{"0"', '"1":{"customers"', None):
+    for sought in ('"0/2-3":', '"ranges":[', '"stitched":{"0"', '"1":{"customers"', None):
         process = subprocess.Popen(command, cwd=ROOT, env=environment(platform), stdin=subprocess.DEVNULL)
         try:
             if sought is not None:

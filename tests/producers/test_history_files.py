@@ -35,12 +35,23 @@ def rows_in(path: Path, mapping: str | None = None) -> list[FileRow]:
 def test_row_groups_are_pieces_and_their_rows_are_numbered_through(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"event_id": [str(number) for number in range(7)]}), path, row_group_size=3)
-    pieces = cut([path], None)
+    pieces = cut([path], None, 3)
     assert [(piece.name, piece.first_line, piece.size) for piece in pieces] == [
         ("0/0", 1, 3), ("0/1", 4, 3), ("0/2", 7, 1),
     ]  # fmt: skip
     assert [(row.line, row.raw["event_id"]) for row in rows_in(path)] == [(n + 1, str(n)) for n in range(7)]
     assert sum(len(table) for table in read_tables(pieces[1], 2)) == 3
+
+
+def test_small_row_groups_are_joined_into_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"event_id": [str(number) for number in range(11)]}), path, row_group_size=2)
+    pieces = cut([path], None, 5)
+    assert [(piece.name, piece.first_line, piece.size) for piece in pieces] == [
+        ("0/0-1", 1, 4), ("0/2-3", 5, 4), ("0/4-5", 9, 3),
+    ]  # fmt: skip
+    found = [str(name) for piece in pieces for table in read_tables(piece, 3) for name in table["event_id"].to_pylist()]
+    assert found == [str(number) for number in range(11)]
 
 
 def test_cells_become_what_the_contract_reads(tmp_path: Path) -> None:
