@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _MASK = 0xFFFFFFFF
 _M = 0x5BD1E995
+_REMEMBERED_KEYS = 1 << 16
+"""A key comes back: with the next record that is sent to it, and when its customer is opened."""
 
 
+@lru_cache(_REMEMBERED_KEYS)
 def hash_key(key: bytes) -> int:
     """Non-negative 31-bit murmur2 of a key, seed 0x9747b28c (Kafka's `Utils.toPositive(Utils.murmur2(key))`)."""
     length = len(key)

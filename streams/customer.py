@@ -13,7 +13,7 @@ from streams.identity.state import IdentityState
 from streams.policy import Policy, Verdict
 from streams.promises import FOREVER_MS, Promise
 from streams.states import FORMAT, NOTHING_PACKED, EpisodeState, Head, PromiseState
-from streams.stitching import Journey, Stitcher
+from streams.stitching import Journey, Stitcher, begins_between
 from streams.summary import Summary
 from streams.touch import Touch, identify, index_touches, order_key, rank
 
@@ -200,6 +200,10 @@ class Customer:
         # Most histories come in order, and one list is enough.
         self._order = self.log if order == self.log else order
         self._snapshots.clear()
+        if not order:
+            self._stale_from, self.stitcher = None, Stitcher(self.policy.stitching)
+            self.episodes.empty(self.policy.plan)
+            return
         self._stale_from = 0
         self._restitch()
         self.episodes.begin_anew(self.policy.plan, "late_data")
@@ -305,7 +309,7 @@ class Customer:
         cut_ms = journeys[index - 1].last.occurred_ms
         spans = [(s.anchor_ms, s.last_seen_ms) for s in self.episodes.states.values() if s.status != "withdrawn"]
         spans += [(p.requested_ms, _matters_until(p)) for p in self.stitcher.book.promises]
-        return not any(first <= cut_ms < last and _has_touch_after(journeys, cut_ms, last) for first, last in spans)
+        return not any(first <= cut_ms < last and begins_between(journeys, cut_ms, last) for first, last in spans)
 
     def _cut(self, index: int) -> None:
         gone = self.stitcher.journeys[:index]
@@ -394,7 +398,3 @@ def _matters_until(promise: Promise) -> int:
     if promise.settled_ms is not None:
         return promise.settled_ms
     return promise.requested_ms if promise.kind.holds else FOREVER_MS
-
-
-def _has_touch_after(journeys: Sequence[Journey], cut_ms: int, until_ms: int) -> bool:
-    return any(cut_ms < journey.first.occurred_ms <= until_ms for journey in journeys)

@@ -79,6 +79,7 @@ class Decoder:
         self._keeps = keeps
         self._properties = PropertyDecoders(keeps)
         self._keys: dict[str | None, str] = {}
+        self._weaker: set[str] = set()
         self._names = _Names()
 
     def decode(self, topic: str, partition: int, records: Sequence[Record], now_ms: int) -> DecodedChunk:
@@ -145,8 +146,12 @@ class Decoder:
         return Arrival(record.offset, key, touch, wire, is_plain=is_plain)
 
     def _key_of(self, identifiers: dict[str, str]) -> str | None:
-        if len(identifiers) == 1 and "customer_id" in identifiers:
-            return self._remember(identifiers["customer_id"])
+        if len(identifiers) == 1:
+            [(kind, value)] = identifiers.items()
+            if kind == "customer_id":
+                return self._remember(value)
+            if kind in _KINDS and (key := record_key(kind, value)) in self._weaker:
+                return key
         if not identifiers.keys() <= _KINDS:
             return None
         for kind, value in identifiers.items():
@@ -154,7 +159,14 @@ class Decoder:
                 return None
             if kind in PERSONAL_KINDS and not is_pseudonym(value):
                 return None
-        return record_key(*strongest(identifiers)) if identifiers else None
+        if not identifiers:
+            return None
+        key = record_key(*strongest(identifiers))
+        if len(identifiers) == 1:
+            if len(self._weaker) >= _CACHED_KEYS:
+                self._weaker.clear()
+            self._weaker.add(key)
+        return key
 
     def _remember(self, value: str) -> str | None:
         if not is_clean_text(value) or is_placeholder(value):

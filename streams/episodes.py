@@ -66,6 +66,12 @@ class EpisodeBook:
         self.because = because
         self._is_unread = True
 
+    def empty(self, plan: Plan) -> None:
+        """There are no touches any more, so nothing is found."""
+        self.watch = Watch(plan, self._key)
+        self.because = "late_data"
+        self._is_unread = bool(self.states)
+
     def restore(self, states: Iterable[EpisodeState]) -> None:
         """Take what was stored; what it says is compared with what is found at the next review."""
         self.states = {state.episode_id: state for state in states}

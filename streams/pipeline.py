@@ -319,13 +319,13 @@ class Pipeline:
     async def flush_when_due(self) -> None:
         """Flush about every interval, or as soon as enough rows wait or a backlog ends. Runs until cancelled.
 
-        While there is a backlog flushes are fewer and larger, as each writes a customer that it touches once.
+        In a backlog flushes are fewer and larger, as each writes a customer once; only errands that pile up speed them.
         """
         settings = self._settings
         while True:
             interval = settings.backlog_flush_interval if self.is_behind else settings.flush_interval
-            if self._errands.is_pressing:
-                interval /= 4 if self.is_behind else 2
+            if self._errands.is_piling or (self._errands.is_pressing and not self.is_behind):
+                interval /= 2
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())
             await self.flush()

@@ -185,6 +185,11 @@ class Stitcher:
             self._made_in[id(promise)].is_dirty = True
 
 
+def begins_between(journeys: Iterable[Journey], after_ms: int, until_ms: int) -> bool:
+    """Whether any of these journeys begins after one moment and not after the other."""
+    return any(after_ms < journey.first.occurred_ms <= until_ms for journey in journeys)
+
+
 def find_firsts(
     key: str, name: str, touches: Iterable[Touch], gone: Iterable[str]
 ) -> list[tuple[str, str, int, str, str]]:

@@ -74,6 +74,11 @@ class Plan:
             yield partial(MismatchFold, rule, rule.mismatch), rule.mismatch.said.types, types
 
     @cached_property
+    def numbers(self) -> dict[str, frozenset[int]]:
+        """The folds, by number, that look at a type."""
+        return {name: frozenset(number for number, _ in route) for name, route in self.routes.items()}
+
+    @cached_property
     def keeps(self) -> dict[str, tuple[str, ...]]:
         """The types whose touches are signals, with the properties that are kept of each."""
         kept = {name: set(names) for name, names in DETAILS.items()}

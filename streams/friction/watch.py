@@ -87,7 +87,7 @@ class Watch:
     def upset(self, types: Iterable[str]) -> None:
         """Touches of these types came or went out of order."""
         for kind in types:
-            self._stale.update(number for number, _ in self.plan.routes.get(kind, ()))
+            self._stale.update(self.plan.numbers.get(kind, ()))
         self._kinds.update(self.plan.deadlines)
         for sequel in self._sequels.values():
             sequel.forget()

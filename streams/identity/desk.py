@@ -46,35 +46,43 @@ class IdentityDesk:
 
     def take(self, arrival: Arrival, customer: Customer, outcome: Outcome) -> bool:
         """Learn and teach what an arrival says of identity. False: it is not to be stitched here, and was seen to."""
-        if len(self._shelf.block_list):
-            strip(arrival, self._shelf.block_list)
-        if not arrival.hop.via and (len(arrival.wire.identifiers) > 1 or arrival.touch.type in UNSTITCHED):
+        shelf, hop = self._shelf, arrival.hop
+        if shelf.block_list:
+            strip(arrival, shelf.block_list)
+        if not hop.via and (len(arrival.wire.identifiers) > 1 or arrival.touch.type in UNSTITCHED):
             self._teach(arrival, customer, outcome)
         state = customer.identity
         if state is not None:
-            state.active_ms = self._shelf.time_ms
+            state.active_ms = shelf.time_ms
             if not state.is_known:
                 self.ledger.unknown.add(customer.key)
-            owner = "" if customer.key in self._fresh else state.destination
-            if owner and self._shelf.block_list.holds(owner):
-                owner = ""
-            way = route(customer.key, owner, state.version, arrival.hop, state.released)
-            if way is not None and way.is_circle:
-                self._note_circle(customer, state)
-            if way is not None and way.key != customer.key:
-                outcome.sendings.append(forward(way, arrival))
-                outcome.identity["forwarded"] += 1
-                # A worker that died may have taken it here, and written that.
-                self._shelf.retract(customer, arrival, False)
+            if (state.owner or hop.via or hop.circle) and not self._let_in(arrival, customer, state, outcome):
                 return False
-            if way is not None or is_settled(customer.key, state.version, arrival.hop, state.released):
-                state.is_settled = True
-        outcome.hops[len(arrival.hop.via)] += 1
+        outcome.hops[len(hop.via)] += 1
+        return True
+
+    def _let_in(self, arrival: Arrival, customer: Customer, state: IdentityState, outcome: Outcome) -> bool:
+        """Whether an arrival stays. Otherwise it is sent on."""
+        owner = "" if customer.key in self._fresh else state.destination
+        if owner and self._shelf.block_list.holds(owner):
+            owner = ""
+        way = route(customer.key, owner, state.version, arrival.hop, state.released)
+        if way is not None and way.is_circle:
+            self._note_circle(customer, state)
+        if way is not None and way.key != customer.key:
+            outcome.sendings.append(forward(way, arrival))
+            outcome.identity["forwarded"] += 1
+            # A worker that died may have taken it here, and written that.
+            self._shelf.retract(customer, arrival, False)
+            return False
+        if way is not None or is_settled(customer.key, state.version, arrival.hop, state.released):
+            state.is_settled = True
         return True
 
     def note(self, key: str, arrival: Arrival) -> None:
         """Note that a touchpoint was taken, and its row will be written with the next flush."""
-        self.ledger.note(key, arrival.touch.reference, self._shelf.flushes)
+        if self.ledger.is_on_errand(key):
+            self.ledger.note(key, arrival.touch.reference, self._shelf.flushes)
 
     def _teach(self, arrival: Arrival, customer: Customer, outcome: Outcome) -> None:
         said = links_of(arrival, customer.key)

@@ -115,23 +115,29 @@ def is_instruction(record: Record) -> bool:
     return any(name in (RELEASE_HEADER, REBUILD_HEADER) for name, _ in record.headers)
 
 
+class _Told(msgspec.Struct, omit_defaults=True, gc=False):
+    event_id: str
+    source: str
+    type: str
+    occurred_at: str
+    identifiers: dict[str, str]
+    properties: msgspec.Raw
+    schema_version: int
+    order_id: str | None = None
+    case_id: str | None = None
+    store_id: str | None = None
+    agent_id: str | None = None
+    channel: str | None = None
+    sent_at: str | None = None
+
+
 def encode_arrival(arrival: Arrival) -> bytes:
     """The touchpoint of an arrival as it is sent on: as it came, but with personal identifiers hidden."""
     touch, wire = arrival.touch, arrival.wire
     occurred_ms = touch.occurred_ms if arrival.original_ms is None else arrival.original_ms
-    said = {
-        "event_id": touch.event_id,
-        "source": touch.source,
-        "type": touch.type,
-        "occurred_at": format_epoch_ms(occurred_ms),
-        "identifiers": wire.identifiers,
-        "order_id": touch.order_id,
-        "case_id": touch.case_id,
-        "store_id": touch.store_id,
-        "agent_id": touch.agent_id,
-        "channel": touch.channel,
-        "properties": wire.properties,
-        "sent_at": format_epoch_ms(arrival.sent_ms) if arrival.sent_ms else None,
-        "schema_version": wire.schema_version,
-    }
-    return _encode({name: value for name, value in said.items() if value is not None})
+    told = _Told(
+        touch.event_id, touch.source, touch.type, format_epoch_ms(occurred_ms), wire.identifiers, wire.properties,
+        wire.schema_version, touch.order_id, touch.case_id, touch.store_id, touch.agent_id, touch.channel,
+        format_epoch_ms(arrival.sent_ms) if arrival.sent_ms else None,
+    )  # fmt: skip
+    return _encode(told)

@@ -49,10 +49,13 @@ class Ledger:
             if state.is_partial:
                 self._partial[customer.key] = -1
 
+    def is_on_errand(self, key: str) -> bool:
+        """Whether something is read, or will be, of what is under a key."""
+        return key in self._moving or key in self._partial
+
     def note(self, key: str, reference: str, flushes: int) -> None:
-        """Note a touchpoint that was taken, if its key has an errand."""
-        if key in self._moving or key in self._partial:
-            self._belated.setdefault(key, {})[reference] = flushes
+        """Note a touchpoint that was taken under a key that is on an errand."""
+        self._belated.setdefault(key, {})[reference] = flushes
 
     def drop(self, key: str) -> None:
         """Forget all errands of a key."""
@@ -61,9 +64,9 @@ class Ledger:
             noted.pop(key, None)
         self._belated.pop(key, None)
 
-    def is_ready(self, flushes: int) -> bool:
-        """Whether histories could be moved or stitched anew now."""
-        return any(since < flushes for since in (*self._moving.values(), *self._partial.values()))
+    def count_ready(self, flushes: int) -> int:
+        """How many histories could be moved or stitched anew now."""
+        return sum(since < flushes for noted in (self._moving, self._partial) for since in noted.values())
 
     def ask(self, flushes: int, most: int, goes_on: Callable[[str], bool]) -> Asks:
         """What can be asked now. `goes_on`: whether what is under a key has anywhere to go; else nothing is read."""
