@@ -17,26 +17,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from console.commands import (
-    alerts,
-    backfill,
-    dead_letters,
-    demo,
-    doctor,
-    emit,
-    forget,
-    identity,
-    migrate,
-    rebuild,
-    reconcile,
-    replay,
-    report,
-    rules,
-    sql,
-    status,
-    up,
-    worker,
-)
+from console.command_loading import LOOK, Commands
 from console.completion import InstallFor, ShowFor, advise_naming, name_shell
 from console.invocation import Invocation
 from console.settings_view import describe_fault
@@ -51,17 +32,11 @@ GLOBAL_OPTIONS = ("--data-dir",)
 app = typer.Typer(
     name="journeys",
     no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Commands,
     epilog="First steps: [bold]journeys demo[/bold] shows everything with a simulated shop; "
     "[bold]journeys COMMAND --help[/bold] has examples.",
+    **LOOK,
 )
-for module in (
-    demo, up, status, doctor, worker, migrate, emit, replay, sql, alerts, identity, dead_letters, rules, reconcile,
-    rebuild, backfill, report, forget,
-):  # fmt: skip
-    module.register(app)
 
 
 def _print_version(wanted: bool) -> None:

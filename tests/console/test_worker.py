@@ -1,6 +1,5 @@
 """`journeys worker`: how its options travel, and what it refuses."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from console.commands.worker import describe_work, member_command
 from console.invocation import Invocation
 from deploy.services import Services
 from schemas.settings import Settings
-from tests.console.running import ROOT, environment, journeys, one_line
+from tests.console.running import journeys, one_line
 
 SERVERS = {"KAFKA": "127.0.0.1:1", "CLICKHOUSE": "clickhouse://u@127.0.0.1:1/"}
 
@@ -72,11 +71,3 @@ def test_a_worker_says_what_it_is_about_to_do_and_no_secret() -> None:
         "Ctrl-C stops it"
     )
     assert "in 3 processes: reads" in describe_work(services, Settings(), 3)
-
-
-def test_the_parent_imports_no_faust(tmp_path: Path) -> None:
-    code = "import sys, console.cli; print(sorted({'faust', 'aiokafka', 'streams.worker'} & sys.modules.keys()))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=30
-    )
-    assert done.stdout == "[]\n"
