@@ -27,11 +27,16 @@ LEARNED = "what was under an identifier before its link was heard: that depends 
 LEFT_OUT: Mapping[str, Mapping[str, str]] = {
     "alerts": {"detected_at": WRITTEN, "change": STEPS, "affected_customers": COUNTED},
     "alerts_as_known_at": {"known_at": WRITTEN, "change": STEPS, "affected_customers": COUNTED},
+    "alerts_between_as_known_at": {"known_at": WRITTEN, "change": STEPS, "affected_customers": COUNTED},
     "journeys_as_known_at": {"known_at": WRITTEN},
-    "alert_history": {
-        "known_at": WRITTEN, "change": STEPS, "affected_customers": COUNTED,
-        "state": "number of the state, of all that were seen on the way",
-    },
+    "journeys_between_as_known_at": {"known_at": WRITTEN},
+    **dict.fromkeys(
+        ("alert_history", "alert_history_between"),
+        {
+            "known_at": WRITTEN, "change": STEPS, "affected_customers": COUNTED,
+            "state": "number of the state, of all that were seen on the way",
+        },
+    ),
     "journey_history": {"known_at": WRITTEN, "state": "number of the state, of all that were seen on the way"},
     "dead_letters": {
         "refused_at": WRITTEN, "arrived_at": WRITTEN, "letter_id": "where it lies in its topic",
@@ -54,9 +59,11 @@ ONLY: Mapping[str, str] = {
     # spoke weeks ago is silent is asked of the clock.
     "alerts": STANDING,
     "alerts_as_known_at": STANDING,
+    "alerts_between_as_known_at": STANDING,
     "source_outages": "false",
     # Of a history the states on the way are as they were; the last one is what is so.
     "alert_history": f"{STANDING} AND {LAST_STATE}",
+    "alert_history_between": f"{STANDING} AND {LAST_STATE}",
     "journey_history": LAST_STATE,
 }
 """Rows to which a view is held, and why."""

@@ -88,3 +88,38 @@ def test_a_funnel_begins_with_the_journeys_that_hold_its_first_step(shop: ClickH
     assert [(reached, customers)] == shop.query(
         f"SELECT count(), uniqExact(customer_id) FROM analytics.journey_paths({month}) WHERE has(types, {steps}[1])"
     )
+
+
+@pytest.mark.parametrize(("since", "until"), RANGES)
+def test_types_of_journeys_are_those_of_their_paths(shop: ClickHouseWriter, since: str, until: str) -> None:
+    arguments = f"since = '{since}', until = '{until}'"
+    found = shop.query(
+        f"SELECT customer_id, journey_id, type, touchpoints FROM analytics.journey_types({arguments}) ORDER BY ALL"
+    )
+    assert found == shop.query(
+        "SELECT customer_id, journey_id, toString(arrayJoin(types)) AS type, count() "
+        f"FROM analytics.journey_paths({arguments}) GROUP BY ALL ORDER BY ALL"
+    )
+    assert bool(found) == (since < "2030")
+
+
+@pytest.mark.parametrize(("since", "until"), RANGES)
+def test_frictions_of_a_range_end_as_those_of_all_time(shop: ClickHouseWriter, since: str, until: str) -> None:
+    found = shop.query(f"SELECT * FROM analytics.frictions_between(since = '{since}', until = '{until}') ORDER BY ALL")
+    condition = f"opened_at >= '{since}' AND opened_at < '{until}'"
+    assert found == shop.query(f"SELECT * FROM analytics.frictions WHERE {condition} ORDER BY ALL")
+
+
+@pytest.mark.parametrize(("since", "until"), [*RANGES, ("2026-09-20 08:00:00", "2026-09-20 09:00:00")])
+def test_friction_is_measured_by_the_journeys_with_a_touchpoint_in_the_range(
+    shop: ClickHouseWriter, since: str, until: str
+) -> None:
+    [(journeys,)] = shop.query(
+        "SELECT uniqExactIf(journey_id, toUInt128(journey_id) != 0) FROM analytics.touchpoints "
+        f"WHERE occurred_at >= '{since}' AND occurred_at < '{until}'"
+    )
+    found = shop.query(
+        f"SELECT DISTINCT journeys FROM analytics.friction_by(since = '{since}', until = '{until}', dimension = 'rule')"
+    )
+    assert found in ([], [(journeys,)])
+    assert found or since in ("2030-01-01", "2026-09-20 08:00:00")

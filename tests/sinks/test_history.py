@@ -141,6 +141,53 @@ def test_what_is_so_since_before_history_began_is_known_from_the_table(
     assert [alerts_at(analyst, days) for days in (0.5, 1.5)] == [[], [("open",)]]
 
 
+def test_a_range_is_of_what_was_known_then_and_has_all_its_states(
+    tables: ClickHouseWriter, analyst: ClickHouseWriter
+) -> None:
+    # Found to have begun ten days earlier, by data that came late; the other one lies outside all along.
+    alert(tables, 1, EPOCH + 1, "open", opened_at=at(0))
+    alert(tables, 2, EPOCH + 2, "resolved", opened_at=at(-10))
+    alert(tables, 2, EPOCH + 3, "open", opened_at=at(-20), episode_id=str(uuid(2)))
+    journey(tables, 1, EPOCH + 1, 3, started_at=at(0))
+    journey(tables, 2, EPOCH + 2, 8, started_at=at(-10))
+    journey(tables, 3, EPOCH + 3, 8, started_at=at(-10), _is_deleted=1)
+    ranges = {"narrow": (at(-1), at(1)), "wide": (at(-11), at(1)), "before": (at(-11), at(0))}
+
+    def known(view: str, columns: str, days: float, since: datetime, until: datetime) -> list[Any]:
+        sql = f"SELECT {columns} FROM analytics.{view}(at=%(at)s, since=%(since)s, until=%(until)s) ORDER BY ALL"
+        return analyst.query(sql, {"at": str(at(days)), "since": str(since), "until": str(until)})
+
+    alerts = {
+        name: [known("alerts_between_as_known_at", "status", days, *each) for days in (1, 2)]
+        for name, each in ranges.items()
+    }
+    assert alerts == {
+        "narrow": [[("open",)], []],
+        "wide": [[("open",)], [("resolved",)]],
+        "before": [[], [("resolved",)]],
+    }
+    journeys = [known("journeys_between_as_known_at", "touchpoints", days, *ranges["wide"]) for days in (1, 2, 3)]
+    assert journeys == [[(3,)], [(8,)], []]
+    every = known("alerts_between_as_known_at", "*", 9, at(-99), at(99))
+    assert every == analyst.query(
+        "SELECT * FROM analytics.alerts_as_known_at(at=%(at)s) ORDER BY ALL", {"at": str(at(9))}
+    )
+    told = "SELECT status, state FROM analytics.alert_history_between(since=%(since)s, until=%(until)s) ORDER BY state"
+    since, until = ranges["narrow"]
+    assert analyst.query(told, {"since": str(since), "until": str(until)}) == [("open", 1), ("resolved", 2)]
+
+
+def test_a_range_sees_what_is_so_since_before_history_began(
+    tables: ClickHouseWriter, analyst: ClickHouseWriter
+) -> None:
+    alert(tables, 1, EPOCH + 1, opened_at=at(0))
+    journey(tables, 1, EPOCH + 1, 5, started_at=at(0))
+    forget_history(tables)
+    for view in ("alerts_between_as_known_at", "journeys_between_as_known_at"):
+        sql = f"SELECT status FROM analytics.{view}(at=%(at)s, since=%(since)s, until=%(until)s)"
+        assert analyst.query(sql, {"at": str(at(2)), "since": str(at(-1)), "until": str(at(1))}) == [("open",)]
+
+
 def test_the_migration_takes_in_what_is_there_and_doubles_nothing_when_repeated(tables: ClickHouseWriter) -> None:
     [migration] = [each for each in read_migrations() if each.name == "0012_history.sql"]
     tables.query("SYSTEM STOP MERGES journeys.alerts")
