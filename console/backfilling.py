@@ -108,8 +108,9 @@ class Backfill:
     def _load(self, crew: Crew) -> None:
         total = sum(piece.size for piece in self._pieces)
         # Another release may have cut the files otherwise: what it has loaded is loaded again, and counts once.
-        names = {piece.name for piece in self._pieces}
-        self._journal.pieces = {name: done for name, done in self._journal.pieces.items() if name in names}
+        for name in self._journal.pieces.keys() - {piece.name for piece in self._pieces}:
+            del self._journal.pieces[name]
+            self._file.rejected_of(name).unlink(missing_ok=True)
         left = [piece for piece in self._pieces if piece.name not in self._journal.pieces]
         done = total - sum(piece.size for piece in left)
         observe = _Counter(self._tell, "loading", done, total if all(p.groups is not None for p in left) else 0)

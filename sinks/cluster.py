@@ -40,6 +40,8 @@ OF_BOTH = (
     ("RENAME", "COLUMN"),
 )
 """Commands of an ALTER that a Distributed table needs as well."""
+OF_EACH = (("MODIFY", "SETTING"), ("RESET", "SETTING"), ("MODIFY", "COMMENT"), ("COMMENT", "COLUMN"))
+"""Commands of an `ALTER` that reach one replica only: ClickHouse copies neither settings nor comments to the others."""
 ON_LOCAL = ("INSERT", "TRUNCATE", "DELETE", "UPDATE", "OPTIMIZE")
 
 
@@ -97,8 +99,18 @@ def _is_common(statement: str) -> bool:
     """Whether what it does to one replica reaches all."""
     cursor = Cursor(read_tokens(statement))
     if cursor.take("ALTER", "TABLE"):
-        return cursor.take_name().endswith(LOCAL)
+        return cursor.take_name().endswith(LOCAL) and not is_of_each(split_commands(cursor.rest))
     return bool(cursor.take_any(ON_LOCAL))
+
+
+def is_of_each(commands: Sequence[Sequence[Token]]) -> bool:
+    """Whether each replica must run an `ALTER` of these commands. Raises `Misconfigured` where only some are so."""
+    own = [any(Cursor(each).take(*words) for words in OF_EACH) for each in commands]
+    if any(own) and not all(own):
+        raise Misconfigured(
+            "an ALTER of settings or comments and of something else reaches no two replicas alike: write two"
+        )
+    return all(own)
 
 
 def _followed(statement: str, tables: Mapping[str, str]) -> str:

@@ -325,7 +325,7 @@ class Pipeline:
         while True:
             interval = settings.backlog_flush_interval if self.is_behind else settings.flush_interval
             if self._errands.is_piling or (self._errands.is_pressing and not self.is_behind):
-                interval /= 2
+                interval /= 4 if self.is_behind else 2
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())
             await self.flush()

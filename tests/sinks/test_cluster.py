@@ -127,6 +127,24 @@ def test_a_replica_does_not_do_again_what_the_others_have_done_to_all() -> None:
     assert (view.statements, dropped.statements) == (migrations[3].statements, migrations[4].statements)
 
 
+def test_each_replica_gets_settings_and_comments_itself() -> None:
+    settings = "ALTER TABLE journeys.t MODIFY SETTING a = 1, b = 2;"
+    comments = "ALTER TABLE journeys.t COMMENT COLUMN n 'a number', MODIFY COMMENT 'a table';"
+    written = [Migration(number, f"{number}_x.sql", each) for number, each in enumerate((TABLE, settings, comments), 1)]
+    _, set_, commented = follow(rewrite(written, "main", is_replicated=True), Peers({1, 2, 3}))
+    assert set_.statements == ["ALTER TABLE journeys.t_local MODIFY SETTING a = 1, b = 2;"]
+    assert commented.statements[0].startswith("ALTER TABLE journeys.t_local COMMENT COLUMN n")
+
+
+def test_settings_and_columns_are_not_altered_together() -> None:
+    mixed = "ALTER TABLE journeys.t ADD COLUMN a UInt8, MODIFY SETTING b = 2;"
+    migrations = rewrite([Migration(1, "1_x.sql", TABLE), Migration(2, "2_x.sql", mixed)], "main", is_replicated=True)
+    with pytest.raises(Misconfigured, match="reaches no two replicas alike: write two"):
+        follow(migrations, Peers({1, 2}))
+    everything = rewrite(read_migrations(), "main", is_replicated=True)
+    follow(everything, Peers({each.version for each in everything}))
+
+
 def test_a_replica_does_all_that_no_other_has_done() -> None:
     migrations = rewrite([Migration(1, "1_x.sql", TABLE), Migration(2, "2_x.sql", TABLE)], "main", is_replicated=True)
     followed = follow(migrations, Peers({1}, {"journeys.other_local": "CREATE TABLE journeys.other_local"}))
