@@ -48,10 +48,13 @@ ON_LOCAL = ("INSERT", "TRUNCATE", "DELETE", "UPDATE", "OPTIMIZE")
 @dataclass(frozen=True)
 class Peers:
     """What other replicas of a server's shard have: the numbers of the migrations that they have run, or will have
-    when it is this server's turn, and the statements that would make their local tables as they are, by table."""
+    when it is this server's turn, and the statements that would make their local tables as they are, by table.
+
+    `is_joining`: this server has nothing yet, so it gets their settings and comments together with their tables."""
 
     done: Collection[int] = ()
     tables: Mapping[str, str] = field(default_factory=dict)
+    is_joining: bool = False
 
 
 ALONE = Peers()
@@ -88,18 +91,21 @@ def follow(migrations: Sequence[Migration], peers: Peers) -> list[Migration]:
     are, not as they once began; and what changes them would be done to all replicas once more.
     """
     return [
-        replace(each, sql="\n\n".join(_followed(one, peers.tables) for one in each.statements if not _is_common(one)))
+        replace(
+            each, sql="\n\n".join(_followed(one, peers.tables) for one in each.statements if not _is_common(one, peers))
+        )
         if each.version in peers.done
         else each
         for each in migrations
     ]
 
 
-def _is_common(statement: str) -> bool:
-    """Whether what it does to one replica reaches all."""
+def _is_common(statement: str, peers: Peers) -> bool:
+    """Whether what it does to one replica reaches all, or reaches this one with its tables."""
     cursor = Cursor(read_tokens(statement))
     if cursor.take("ALTER", "TABLE"):
-        return cursor.take_name().endswith(LOCAL) and not is_of_each(split_commands(cursor.rest))
+        is_local = cursor.take_name().endswith(LOCAL)
+        return is_local and not (is_of_each(split_commands(cursor.rest)) and not peers.is_joining)
     return bool(cursor.take_any(ON_LOCAL))
 
 

@@ -196,7 +196,8 @@ def form_of(cluster: Cluster, server: Server, directory: Path) -> single.Form:
     if _comes_later(cluster, server):
         done |= {each.version for each in single.read_migrations(directory)}
     tables = {name: sql for each in peers for name, sql in _at(each, read_local_tables).items()}
-    return cluster_form(cluster.name, is_replicated=cluster.is_replicated, peers=Peers(done, tables))
+    known = Peers(done, tables, is_joining=not _at(server, single.run_times))
+    return cluster_form(cluster.name, is_replicated=cluster.is_replicated, peers=known)
 
 
 def _comes_later(cluster: Cluster, server: Server) -> bool:

@@ -134,6 +134,8 @@ def test_each_replica_gets_settings_and_comments_itself() -> None:
     _, set_, commented = follow(rewrite(written, "main", is_replicated=True), Peers({1, 2, 3}))
     assert set_.statements == ["ALTER TABLE journeys.t_local MODIFY SETTING a = 1, b = 2;"]
     assert commented.statements[0].startswith("ALTER TABLE journeys.t_local COMMENT COLUMN n")
+    joining = follow(rewrite(written, "main", is_replicated=True), Peers({1, 2, 3}, is_joining=True))
+    assert not any("_local" in each for one in joining[1:] for each in one.statements)
 
 
 def test_settings_and_columns_are_not_altered_together() -> None:
