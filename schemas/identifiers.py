@@ -56,6 +56,13 @@ def record_key(kind: str, value: str) -> str:
     return f"{kind}:{value}"
 
 
+def certain_key(kind: str, value: str) -> str | None:
+    """The record key of an identifier of a known kind that the contract certainly takes; None where it must judge."""
+    if not is_clean_text(value) or is_placeholder(value) or (kind in PERSONAL_KINDS and not is_pseudonym(value)):
+        return None
+    return record_key(kind, value)
+
+
 def customer_name(key: str) -> str:
     """What tables show for a record key: the bare value of a `customer_id`, otherwise the whole key.
 

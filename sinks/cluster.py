@@ -104,12 +104,13 @@ def _is_common(statement: str, peers: Peers) -> bool:
     """Whether what it does to one replica reaches all, or reaches this one with its tables."""
     cursor = Cursor(read_tokens(statement))
     if cursor.take("ALTER", "TABLE"):
-        is_local = cursor.take_name().endswith(LOCAL)
-        return is_local and not (is_of_each(split_commands(cursor.rest)) and not peers.is_joining)
+        if not cursor.take_name().endswith(LOCAL):
+            return False
+        return not _is_of_each(split_commands(cursor.rest)) or peers.is_joining
     return bool(cursor.take_any(ON_LOCAL))
 
 
-def is_of_each(commands: Sequence[Sequence[Token]]) -> bool:
+def _is_of_each(commands: Sequence[Sequence[Token]]) -> bool:
     """Whether each replica must run an `ALTER` of these commands. Raises `Misconfigured` where only some are so."""
     own = [any(Cursor(each).take(*words) for words in OF_EACH) for each in commands]
     if any(own) and not all(own):

@@ -200,13 +200,9 @@ class Customer:
         # Most histories come in order, and one list is enough.
         self._order = self.log if order == self.log else order
         self._snapshots.clear()
-        if not order:
-            self._stale_from, self.stitcher = None, Stitcher(self.policy.stitching)
-            self.episodes.empty(self.policy.plan)
-            return
         self._stale_from = 0
         self._restitch()
-        self.episodes.begin_anew(self.policy.plan, "late_data")
+        self.episodes.begin_anew(self.policy.plan, "late_data", is_empty=not order)
 
     def review(self, now_ms: int, context: Context = NO_CONTEXT) -> list[EpisodeState]:
         """Bring everything up to date; returns the episodes that changed since the last review."""

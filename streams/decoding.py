@@ -23,8 +23,8 @@ from schemas.identifiers import (
     MAX_LENGTH,
     PERSONAL_KINDS,
     Pseudonymiser,
+    certain_key,
     is_clean_text,
-    is_placeholder,
     is_pseudonym,
     record_key,
     strongest,
@@ -78,8 +78,9 @@ class Decoder:
         self._versions = door.versions
         self._keeps = keeps
         self._properties = PropertyDecoders(keeps)
-        self._keys: dict[str | None, str] = {}
-        self._weaker: set[str] = set()
+        # Keys by value, for each kind, of those who come with one identifier.
+        self._keys: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+        self._customers = self._keys["customer_id"]
         self._names = _Names()
 
     def decode(self, topic: str, partition: int, records: Sequence[Record], now_ms: int) -> DecodedChunk:
@@ -121,7 +122,7 @@ class Decoder:
         if received_ms is None:
             return None
         identifiers = wire.identifiers
-        key = self._keys.get(identifiers.get("customer_id")) if len(identifiers) == 1 else None
+        key = self._customers.get(identifiers.get("customer_id", "")) if len(identifiers) == 1 else None
         key = key or self._key_of(identifiers)
         entry = self._properties.get(wire.type)
         if key is None or entry is None or wire.schema_version not in self._versions:
@@ -148,32 +149,21 @@ class Decoder:
     def _key_of(self, identifiers: dict[str, str]) -> str | None:
         if len(identifiers) == 1:
             [(kind, value)] = identifiers.items()
-            if kind == "customer_id":
-                return self._remember(value)
-            if kind in _KINDS and (key := record_key(kind, value)) in self._weaker:
-                return key
-        if not identifiers.keys() <= _KINDS:
+            known = self._keys.get(kind)
+            return None if known is None else known.get(value) or self._remember(known, kind, value)
+        if not identifiers or not identifiers.keys() <= _KINDS:
             return None
-        for kind, value in identifiers.items():
-            if not is_clean_text(value) or is_placeholder(value):
-                return None
-            if kind in PERSONAL_KINDS and not is_pseudonym(value):
-                return None
-        if not identifiers:
+        if any(certain_key(kind, value) is None for kind, value in identifiers.items()):
             return None
-        key = record_key(*strongest(identifiers))
-        if len(identifiers) == 1:
-            if len(self._weaker) >= _CACHED_KEYS:
-                self._weaker.clear()
-            self._weaker.add(key)
-        return key
+        return record_key(*strongest(identifiers))
 
-    def _remember(self, value: str) -> str | None:
-        if not is_clean_text(value) or is_placeholder(value):
-            return None
-        if len(self._keys) >= _CACHED_KEYS:
-            self._keys.clear()
-        key = self._keys[value] = record_key("customer_id", value)
+    def _remember(self, known: dict[str, str], kind: str, value: str) -> str | None:
+        key = certain_key(kind, value)
+        if key is not None:
+            if sum(map(len, self._keys.values())) >= _CACHED_KEYS:
+                for each in self._keys.values():
+                    each.clear()
+            known[value] = key
         return key
 
     def _decode_slowly(self, record: Record, now_ms: int, chunk: DecodedChunk, is_sent_on: bool) -> None:

@@ -59,18 +59,13 @@ class EpisodeBook:
         """Journeys have been stitched anew: episodes may be in others now."""
         self._has_moved = True
 
-    def begin_anew(self, plan: Plan, because: WithdrawnBecause) -> None:
-        """Look at all touches again, by these rules."""
+    def begin_anew(self, plan: Plan, because: WithdrawnBecause, *, is_empty: bool = False) -> None:
+        """Look at all touches again, by these rules. `is_empty`: there are none, so nothing is looked at."""
         self.watch = Watch(plan, self._key)
-        self.watch.upset(plan.routes)
+        if not is_empty:
+            self.watch.upset(plan.routes)
         self.because = because
         self._is_unread = True
-
-    def empty(self, plan: Plan) -> None:
-        """There are no touches any more, so nothing is found."""
-        self.watch = Watch(plan, self._key)
-        self.because = "late_data"
-        self._is_unread = bool(self.states)
 
     def restore(self, states: Iterable[EpisodeState]) -> None:
         """Take what was stored; what it says is compared with what is found at the next review."""

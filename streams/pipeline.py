@@ -324,7 +324,7 @@ class Pipeline:
         settings = self._settings
         while True:
             interval = settings.backlog_flush_interval if self.is_behind else settings.flush_interval
-            if self._errands.is_piling or (self._errands.is_pressing and not self.is_behind):
+            if self._errands.is_piling if self.is_behind else self._errands.is_pressing:
                 interval /= 4 if self.is_behind else 2
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())

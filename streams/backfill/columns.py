@@ -12,11 +12,8 @@ from schemas.columns import NOT_SAID_MS, ColumnBatch
 from schemas.identifiers import (
     KINDS,
     MAX_LENGTH,
-    PERSONAL_KINDS,
+    certain_key,
     is_clean_text,
-    is_placeholder,
-    is_pseudonym,
-    record_key,
 )
 from schemas.touchpoint import SCHEMA_VERSION
 from schemas.wire import EARLIEST_MS
@@ -141,19 +138,12 @@ class ColumnJudge:
 
     def _identify(self, kinds: Sequence[str], values: Sequence[str]) -> _Identity:
         pairs = [(kind, value) for kind, value in zip(kinds, values, strict=True) if value]
-        found = [key for pair in pairs if (key := self._key_of(pair)) is not None]
+        found = [key for pair in pairs if (key := certain_key(*pair)) is not None]
         if not found or len(found) < len(pairs):
             return _UNKNOWN
         if len(found) == 1:
             return _Identity(found[0], self._names[found[0]].identifiers_json)
         return _Identity(found[0], _encode_json(dict(pairs)).decode(), tuple(found[1:]))
-
-    def _key_of(self, pair: tuple[str, str]) -> str | None:
-        """The record key of an identifier; None where the door must judge."""
-        kind, value = pair
-        if not is_clean_text(value) or is_placeholder(value):
-            return None
-        return None if kind in PERSONAL_KINDS and not is_pseudonym(value) else record_key(kind, value)
 
 
 _SOURCES = frozenset(SOURCES)

@@ -81,8 +81,7 @@ class IdentityDesk:
 
     def note(self, key: str, arrival: Arrival) -> None:
         """Note that a touchpoint was taken, and its row will be written with the next flush."""
-        if self.ledger.is_on_errand(key):
-            self.ledger.note(key, arrival.touch.reference, self._shelf.flushes)
+        self.ledger.note(key, arrival.touch, self._shelf.flushes)
 
     def _teach(self, arrival: Arrival, customer: Customer, outcome: Outcome) -> None:
         said = links_of(arrival, customer.key)

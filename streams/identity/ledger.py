@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from streams.customer import Customer
 from streams.identity.asking import Asks
+from streams.touch import Touch
 
 MOST_EVIDENCE_ASKED = 20_000
 
@@ -49,13 +50,10 @@ class Ledger:
             if state.is_partial:
                 self._partial[customer.key] = -1
 
-    def is_on_errand(self, key: str) -> bool:
-        """Whether something is read, or will be, of what is under a key."""
-        return key in self._moving or key in self._partial
-
-    def note(self, key: str, reference: str, flushes: int) -> None:
-        """Note a touchpoint that was taken under a key that is on an errand."""
-        self._belated.setdefault(key, {})[reference] = flushes
+    def note(self, key: str, touch: Touch, flushes: int) -> None:
+        """Note a touchpoint that was taken, if its key has an errand."""
+        if key in self._moving or key in self._partial:
+            self._belated.setdefault(key, {})[touch.reference] = flushes
 
     def drop(self, key: str) -> None:
         """Forget all errands of a key."""
