@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from producers import replay_progress as kept
 from producers.client import Client, not_delivered
 from producers.emitters import Headers
+from producers.interrupts import Shield
 from producers.mapped_rows import Rejected, RowMapper, Skipped
 from producers.mapping import Mapping, digest_of
 from producers.rows import DAMAGE, STDIN, Row, format_of, open_input, read_csv, read_ndjson
@@ -148,11 +149,12 @@ class _Run:
         self._total = _Counts()
         self._reasons: dict[str, RejectedRows] = {}
         self._checkpointed = time.monotonic()
+        self._shield = Shield()
 
     def run(self) -> ReplaySummary:
         began = time.monotonic()
         kept.append_rejected(self._rejected_file, self._progress.rejected_bytes, ())
-        with open_input(self._path) as (content, file):
+        with open_input(self._path) as (content, file), self._shield.raised():
             try:
                 self._send_all(self._rows(content), file)
             except DAMAGE as error:
@@ -173,9 +175,10 @@ class _Run:
         for row in rows:
             if row.line <= self._resumed_after_line:
                 continue
-            self._send(row)
-            self._line = row.line
-            self._since.read += 1
+            with self._shield:
+                self._send(row)
+                self._line = row.line
+                self._since.read += 1
             if self._since.read % 500 == 0 or self._options.speed is not None:
                 self._observe(self._position(file))
                 self._checkpoint_if_due()
@@ -195,6 +198,7 @@ class _Run:
 
     def _wait(self, touchpoint: dict[str, Any]) -> None:
         while (seconds := self._pace.wait_seconds(touchpoint, time.monotonic())) > 0:
+            self._shield.check()
             self._checkpoint_if_due()
             time.sleep(min(seconds, 0.5))
 

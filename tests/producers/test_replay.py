@@ -20,7 +20,7 @@ from rich.console import Console
 from deploy.local.stack import LocalStack
 from producers import replay_progress as kept
 from producers.client import Client
-from producers.emitters import Emitted, MemoryEmitter
+from producers.emitters import Answered, Emitted, Headers, MemoryEmitter
 from producers.mapping import Mapping, load_mapping
 from producers.progress_bar import describe, show_progress
 from producers.replay import HEADERS, Pace, Position, ReplayOptions, ReplaySummary, replay_file
@@ -172,6 +172,47 @@ def test_standard_input_is_replayed_and_its_rejected_rows_are_kept(tmp_path: Pat
     assert ended.stdout.split() == ["0", "3", "2"]
     assert json.loads((tmp_path / "stdin.rejected.ndjson").read_text())["row"] == "bad"
     assert not list(tmp_path.glob("*.progress.json"))
+
+
+class InterruptedEmitter(MemoryEmitter):
+    """Ctrl-C comes while the third record is being taken: `times` of them."""
+
+    times = 1
+
+    def send(self, key: bytes, value: bytes, headers: Headers, answered: Answered) -> None:
+        if len(self.records) == 2:
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)
+        super().send(key, value, headers, answered)
+
+
+@pytest.mark.no_cover
+def test_an_interruption_waits_until_the_record_is_settled(tmp_path: Path) -> None:
+    path, emitter = write(tmp_path / "in.ndjson", *map(line, range(10))), InterruptedEmitter()
+    with pytest.raises(KeyboardInterrupt):
+        replay(path, emitter)
+    assert confirmed_line(tmp_path / "in.ndjson.progress.json") == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert replay(path, emitter).delivered == 7
+    assert event_ids(emitter) == [f"e-{i}" for i in range(10)]
+
+
+@pytest.mark.no_cover
+def test_who_interrupts_twice_does_not_wait_for_the_record(tmp_path: Path) -> None:
+    path, emitter = write(tmp_path / "in.ndjson", *map(line, range(10))), InterruptedEmitter()
+    emitter.times = 2
+    with pytest.raises(KeyboardInterrupt):
+        replay(path, emitter)
+    assert confirmed_line(tmp_path / "in.ndjson.progress.json") == 2 == len(emitter.records)
+
+
+@pytest.mark.no_cover
+def test_a_process_that_ignores_interruptions_goes_on_ignoring_them(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert replay(write(tmp_path / "in.ndjson", *map(line, range(10))), InterruptedEmitter()).delivered == 10
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # Not traced: an interruption while the tracer holds its lock has the process wait for itself for ever.
