@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,21 +16,10 @@ from console.forgetting_aliases import Aliases, find_aliases
 from console.forgetting_letters import find_letters, find_notes
 from console.forgetting_names import Asked, Needles
 from console.forgetting_receipt import Alias, Place, Receipt, list_beyond
-from console.forgetting_scan import count_system_logs, scan_table
+from console.forgetting_scan import scan_table
+from console.forgetting_servers import PlannedPart, Server, plan_parts, purge_files
 from console.forgetting_states import find_states
-from console.forgetting_tables import (
-    PURGE_SECONDS,
-    BaseTable,
-    Part,
-    Person,
-    count_rows,
-    erase_rows,
-    find_episodes,
-    make_plan,
-    purge,
-    read_tables,
-    uncovered,
-)
+from console.forgetting_tables import PURGE_SECONDS, Person, find_episodes, uncovered
 from console.forgetting_topics import Record, TopicScan, count_partitions, send
 from console.forgetting_workers import SAID, Answer
 from schemas.dead_letter import DeadLetter
@@ -51,7 +41,6 @@ COMPACTED = (IDENTITY_LINKS, FRICTION_ALERTS, ALERT_ACTIONS)
 """Topics that tombstones reach, in an order in which each says what to look for in the next."""
 UNTOLD_SQL = """SELECT identifier_hash FROM journeys.forgotten WHERE receipt_id IN
 (SELECT receipt_id FROM journeys.forgotten WHERE identifier_hash IN %(hashes)s)"""
-DETACHED_SQL = "SELECT count() FROM system.detached_parts WHERE database = 'journeys'"
 ROUNDS = 5
 """A worker may have written once more while the first round was at it."""
 ROUND_PAUSE_SECONDS = 1.0
@@ -64,11 +53,13 @@ Tell = Callable[[str], object]
 class Forgetting:
     """Erases one customer. `tell` is told in a few words what is being done.
 
+    `clickhouse` is asked of all that there is, each of `servers` of what it holds, which is erased there.
     Call `look`, then `erase`; each fills the receipt. Both raise the errors of Kafka and ClickHouse; what was done by
     then stays done, and the same command goes on from there.
     """
 
     clickhouse: ClickHouseWriter
+    servers: Sequence[Server]
     kafka: Mapping[str, Any]
     asked: Asked
     receipt: Receipt
@@ -93,7 +84,8 @@ class Forgetting:
             scan = self._scans[topic] = TopicScan(topic, self._is_about)
             self._read_on(scan)
             self.receipt.topics.append(Place(topic, found=len(scan.found)))
-        self.receipt.tables = [self._count(part) for part in make_plan(self._tables(), self._person())]
+        planned = plan_parts(self.servers, self._person())
+        self.receipt.tables = [self._count(name, parts) for name, parts in planned.items()]
         if with_raw_topics:
             for each in TOPICS:
                 if each.name not in COMPACTED:
@@ -143,19 +135,15 @@ class Forgetting:
     def _needles(self) -> Needles:
         return Needles(self.aliases.keys, self.asked.plain)
 
-    def _tables(self) -> list[BaseTable]:
-        return read_tables(self.clickhouse)
-
     def _person(self) -> Person:
         needles = self._needles()
         self._episodes |= find_episodes(self.clickhouse, needles)
         letters, notes = find_letters(self.clickhouse, needles), find_notes(self.clickhouse, needles)
         return Person(needles, frozenset(self._episodes), letters, notes, find_states(self.clickhouse, needles))
 
-    def _count(self, part: Part) -> Place:
-        name = part.table.name + (f" ({part.taken_out})" if part.taken_out else "")
+    def _count(self, name: str, parts: Sequence[PlannedPart]) -> Place:
         self.tell(f"counting {name}")
-        return Place(name, found=count_rows(self.clickhouse, part, self._needles()))
+        return Place(name, found=sum(part.count(self._needles()) for part in parts))
 
     def _is_about(self, record: Record, headers: Sequence[tuple[str, bytes]]) -> bool:
         texts = [record.key, record.value, *(value for _, value in headers)]
@@ -217,26 +205,25 @@ class Forgetting:
 
     def _erase_once(self) -> None:
         places = {place.name: place for place in self.receipt.tables}
-        tables: dict[str, BaseTable] = {}
         for scan in self._scans.values():
             self._read_on(scan)
         self._bury(kept=self._order_keys)
-        for part in make_plan(self._tables(), self._person()):
-            counted = self._count(part)
-            place = places.setdefault(counted.name, counted)
+        planned = plan_parts(self.servers, self._person())
+        for name, parts in planned.items():
+            counted = self._count(name, parts)
+            place = places.setdefault(name, counted)
             if place is counted:
                 self.receipt.tables.append(place)
             place.found = max(place.found, counted.found)
-            tables[part.table.name] = part.table
             if counted.found:
-                self.tell(f"erasing from {part.table.name}")
-                erase_rows(self.clickhouse, part)
+                self.tell(f"erasing from {name}")
+                for part in parts:
+                    part.erase()
                 place.erased += counted.found
         # Also of tables of which nothing was found: files that a merge has replaced may still hold what it left out.
-        deadline = time.monotonic() + PURGE_SECONDS
-        for name, table in tables.items():
-            self.tell(f"having the replaced files of {name} removed")
-            self._stale[name] = purge(self.clickhouse, table, seconds=deadline - time.monotonic())
+        self.tell("having replaced files removed")
+        tables = {part.part.table.name for parts in planned.values() for part in parts}
+        self._stale = purge_files(self.servers, tables, time.monotonic() + PURGE_SECONDS)
 
     def _bury(self, kept: frozenset[bytes]) -> None:
         """Send a tombstone for all that was found in compacted topics, but for records with these keys."""
@@ -252,17 +239,20 @@ class Forgetting:
     def _verify(self) -> None:
         """Read tables and topics again; what is found is left."""
         self.receipt.left = {}
-        tables = self._tables()
-        by_table: dict[str, int] = {}
-        for number, table in enumerate(tables, 1):
-            self.tell(f"verifying {table.name} ({number} of {len(tables)})")
-            found = scan_table(self.clickhouse, table, self._needles())
-            self.receipt.left |= {f"{table.name}.{column}": count for column, count in found.items()}
-            by_table[table.name] = sum(found.values())
+        by_table: Counter[str] = Counter()
+        unplanned: set[str] = set()
+        for server in self.servers:
+            tables = server.tables()
+            unplanned.update(uncovered(tables))
+            for number, table in enumerate(tables, 1):
+                self.tell(f"verifying {server.label(table.name)} ({number} of {len(tables)})")
+                found = scan_table(server.clickhouse, table, self._needles())
+                named = {server.label(f"{table.name}.{column}"): count for column, count in found.items()}
+                self.receipt.left |= named
+                by_table[table.name] += sum(found.values())
         for place in self.receipt.tables:
-            place.left = by_table.get(place.name.split()[0], 0)
-        unplanned = set(uncovered(tables))
-        for name in by_table.keys() - {place.name.split()[0] for place in self.receipt.tables}:
+            place.left = by_table[place.name.split()[0]]
+        for name in sorted(by_table.keys() - {place.name.split()[0] for place in self.receipt.tables}):
             note = "no rule says how to erase here" if name in unplanned else "holds no customers"
             self.receipt.tables.append(Place(name, left=by_table[name], note=note))
         self._verify_topics(waiting=self._order_keys)
@@ -279,9 +269,9 @@ class Forgetting:
 
     def _look_beyond(self) -> None:
         self.tell("looking at what is out of reach")
-        logs = count_system_logs(self.clickhouse, self._needles())
+        logs = {place: count for each in self.servers for place, count in each.count_logs(self._needles()).items()}
         stale = {name: count for name, count in self._stale.items() if count}
-        detached = int(self.clickhouse.query(DETACHED_SQL)[0][0])
+        detached = sum(each.count_detached() for each in self.servers)
         self.receipt.beyond = list_beyond(self._raw, logs, stale, detached)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from console.forgetting_letters import Letters
 from console.forgetting_names import Needles
 from console.forgetting_states import States
-from schemas.errors import JourneysError, Misconfigured
+from schemas.errors import JourneysError
 from sinks.writer import Beside, ClickHouseWriter
 
 IDENTITY_COLUMNS = ("customer_id", "customer_key", "identifier", "owner", "to_key")
@@ -50,16 +50,25 @@ PURGE_SECONDS, PURGE_STEP_SECONDS = 30.0, 0.05
 
 @dataclass(frozen=True)
 class BaseTable:
-    """One base table, with the types of its columns by name, in order."""
+    """One base table, with the types of its columns by name, in order.
+
+    On a cluster `stored` is how the server calls its part of it, else empty.
+    """
 
     name: str
     columns: Mapping[str, str]
     engine: str = ""
+    stored: str = ""
+
+    @property
+    def own_name(self) -> str:
+        """How the server that holds it calls it."""
+        return self.stored or self.name
 
     @property
     def quoted(self) -> str:
-        """Its name for a statement."""
-        return ".".join(f"`{part}`" for part in self.name.split(".", 1))
+        """That for a statement."""
+        return ".".join(f"`{part}`" for part in self.own_name.split(".", 1))
 
     @property
     def identity_columns(self) -> tuple[str, ...]:
@@ -99,20 +108,16 @@ class Part:
     taken_out: str = ""
 
 
-CLUSTER_SQL = "SELECT count() FROM system.tables WHERE database = 'journeys' AND engine = 'Distributed'"
+def read_tables(clickhouse: ClickHouseWriter, spread: Collection[str] = (), suffix: str = "") -> list[BaseTable]:
+    """Every base table that the server has, whichever version made it; those that say who the customer is come last.
 
-
-def read_tables(clickhouse: ClickHouseWriter) -> list[BaseTable]:
-    """Every base table that exists, whichever version made it; those that say who the customer is come last.
-
-    Raises `Misconfigured` on a cluster: each of its servers holds a part, and only this one would be looked at.
+    Of the tables in `spread` it holds a part, under their name with `suffix`.
     """
-    if clickhouse.query(CLUSTER_SQL)[0][0]:
-        raise Misconfigured(
-            "this server belongs to a cluster, and `journeys forget` reaches one server of it only: erase by hand on "
-            "each server (docs/cluster.md)"
-        )
-    found = [BaseTable(name, dict(columns), engine) for name, columns, engine in clickhouse.query(TABLES_SQL)]
+    found = []
+    for stored, columns, engine in clickhouse.query(TABLES_SQL):
+        name = stored.removesuffix(suffix)
+        is_part = name != stored and name in spread
+        found.append(BaseTable(name if is_part else stored, dict(columns), engine, stored if is_part else ""))
     return sorted(found, key=lambda table: (LAST.index(table.name) + 1 if table.name in LAST else 0, table.name))
 
 
@@ -221,7 +226,7 @@ def purge(clickhouse: ClickHouseWriter, table: BaseTable, *, seconds: float) -> 
 
     It would by itself, in minutes. Files that a query still reads stay until it has ended.
     """
-    stale = {row[0] for row in clickhouse.query(STALE_SQL, {"table": table.name})}
+    stale = {row[0] for row in clickhouse.query(STALE_SQL, {"table": table.own_name})}
     if not stale:
         return 0
     deadline = time.monotonic() + seconds
@@ -234,7 +239,7 @@ def purge(clickhouse: ClickHouseWriter, table: BaseTable, *, seconds: float) -> 
                 # A server that does not know the statement, or does not let us: then by and by.
                 return len(stale)
             time.sleep(PURGE_STEP_SECONDS)
-            stale &= {row[0] for row in clickhouse.query(STALE_SQL, {"table": table.name})}
+            stale &= {row[0] for row in clickhouse.query(STALE_SQL, {"table": table.own_name})}
     return len(stale)
 
 

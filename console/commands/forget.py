@@ -20,6 +20,7 @@ from console.alert_desk import name_actor, read_clock
 from console.forgetting import Forgetting, Tell
 from console.forgetting_names import Asked, read_identifiers
 from console.forgetting_receipt import Receipt, show_receipt
+from console.forgetting_servers import opened_servers
 from console.forgetting_workers import Answer, look_for_worker, wait_for_workers
 from console.invocation import Invocation, kafka_options, make_console, make_pseudonymiser, unwrap
 from deploy.services import Services, clickhouse_client_options
@@ -128,10 +129,11 @@ def _opened(
 ) -> Iterator[tuple[Forgetting, Services]]:
     services = Services.resolve(settings)
     options = clickhouse_client_options(services.clickhouse_url, settings)
+    options = {**options, "send_receive_timeout": STATEMENT_SECONDS}
     now_ms = to_epoch_ms(now)
     receipt = Receipt(str(uuid4()), asked.typed, by, format_epoch_ms(now_ms), dry_run)
-    with closing(ClickHouseWriter({**options, "send_receive_timeout": STATEMENT_SECONDS})) as clickhouse:
-        yield Forgetting(clickhouse, kafka_options(services, settings), asked, receipt, now_ms, tell), services
+    with closing(ClickHouseWriter(options)) as clickhouse, opened_servers(clickhouse, options) as servers:
+        yield Forgetting(clickhouse, servers, kafka_options(services, settings), asked, receipt, now_ms, tell), services
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,10 @@ from uuid import UUID
 
 from clickhouse_driver import Client
 
-from deploy.services import clickhouse_client_options
 from schemas.dead_letter import DeadLetter
 from schemas.identifiers import Pseudonymiser
 from schemas.links import Link, encode_link
 from schemas.partitioning import partition_of
-from schemas.settings import Settings
 from schemas.topics import ALERT_ACTIONS, DEAD_LETTERS, FRICTION_ALERTS, IDENTITY_LINKS, TOUCHPOINTS
 from sinks.state_store import record_flush
 from tests.integration.harness import GROUP, Feed, Platform
@@ -51,7 +50,7 @@ class Planter:
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
-        self.client = Client(**clickhouse_client_options(platform.stack.clickhouse_url, Settings()))
+        self.client = Client(**platform.clickhouse_options)
 
     def __enter__(self) -> Planter:
         return self
@@ -61,14 +60,7 @@ class Planter:
 
     def store_plainly(self) -> None:
         """Have text lie on disk as it is, so that a search of the files for it means something."""
-        rows = self.platform.query(
-            "SELECT c.table, groupArray(c.name) FROM system.columns AS c JOIN system.tables AS t "
-            "ON c.database = t.database AND c.table = t.name WHERE c.database = 'journeys' "
-            "AND endsWith(t.engine, 'MergeTree') AND c.type LIKE '%String%' GROUP BY 1"
-        )
-        for table, columns in rows:
-            changes = ", ".join(f"MODIFY COLUMN {column} CODEC(NONE)" for column in columns)
-            self.platform.query(f"ALTER TABLE journeys.{table} {changes}")
+        store_plainly(self.platform.query)
 
     def row(self, table: str, **values: Any) -> None:
         """One row, the rest of which is as columns are by default."""
@@ -148,6 +140,18 @@ class Planter:
         if partition is None:
             partition = partition_of(about.encode() or key, self.platform.partitions)
         self.platform.send([Feed(key, value, partition=partition)], topic)
+
+
+def store_plainly(query: Callable[[str], list[tuple[Any, ...]]]) -> None:
+    """Have one server's files hold text as it is."""
+    rows = query(
+        "SELECT c.table, groupArray(c.name) FROM system.columns AS c JOIN system.tables AS t "
+        "ON c.database = t.database AND c.table = t.name WHERE c.database = 'journeys' "
+        "AND endsWith(t.engine, 'MergeTree') AND c.type LIKE '%String%' GROUP BY 1"
+    )
+    for table, columns in rows:
+        changes = ", ".join(f"MODIFY COLUMN {column} CODEC(NONE)" for column in columns)
+        query(f"ALTER TABLE journeys.{table} {changes}")
 
 
 def confirm(platform: Platform, epoch: int = 1) -> None:

@@ -148,14 +148,18 @@ class Platform:
 
     def _furnish(self, opened: contextlib.ExitStack) -> None:
         """Topics, tables and connections, once the servers are there and `kafka_options` are known."""
-        self.clickhouse_options = clickhouse_client_options(self.stack.clickhouse_url, Settings())
-        migrate(self.clickhouse_options)
+        self.clickhouse_options = self._make_tables(opened)
         create_topics(self.kafka_options, self.partitions)
         self.writer = ClickHouseWriter(self.clickhouse_options)
         opened.callback(self.writer.close)
         self._connect()
         opened.callback(self._disconnect)
         opened.callback(self._kill_workers)
+
+    def _make_tables(self, opened: contextlib.ExitStack) -> dict[str, Any]:
+        options = clickhouse_client_options(self.stack.clickhouse_url, Settings())
+        migrate(options)
+        return options
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -20,8 +20,10 @@ from tests.sinks.zookeeper_server import zookeeper_spec
 CLUSTER = "shards"
 PASSWORDS = {
     clickhouse.WRITER: "w",
-    **{user: PASSWORD.format(user=user) for user in map(user_of, ("worker", "analyst"))},
+    **{user: PASSWORD.format(user=user) for user in map(user_of, ("worker", "analyst", "eraser"))},
 }
+FURTHER_GRANTS = {"journeys_eraser": ["GRANT SELECT ON system.clusters", "GRANT SELECT ON system.macros"]}
+"""What docs/cluster.md gives besides those of users.sql. (`administrators` may do anything.)"""
 SESSION_MILLISECONDS = 2_000
 """So long a dead replica still counts as one that lives."""
 POLICY = RestartPolicy(start_timeout_seconds=90.0)
@@ -45,12 +47,13 @@ class Place:
 class Shards:
     """Client options of each server for each user, in order of `places`: the first shard's first.
 
-    `administrators` may do anything, `workers` and `analysts` what deploy/clickhouse/users.sql grants.
+    `administrators` may do anything, the others what deploy/clickhouse/users.sql and docs/cluster.md grant.
     """
 
     administrators: list[dict[str, Any]]
     workers: list[dict[str, Any]]
     analysts: list[dict[str, Any]]
+    erasers: list[dict[str, Any]]
     places: Sequence[Place]
     supervisor: Supervisor
 
@@ -101,8 +104,8 @@ def _running(directory: Path, *, shards: int, replicas: int, zookeeper_port: int
         specs.append(_spec(directory, each, {**shared, **own, "interserver_http_host": HOST}))
     supervisor.start(specs)
     try:
-        administrators, workers, analysts = ([_options(each.port, user) for each in places] for user in PASSWORDS)
-        yield Shards(administrators, workers, analysts, places, supervisor)
+        of_users = ([_options(each.port, user) for each in places] for user in PASSWORDS)
+        yield Shards(*of_users, places=places, supervisor=supervisor)
     finally:
         supervisor.stop()
 
@@ -147,4 +150,6 @@ def _user_settings() -> dict[str, Any]:
     # With one server for each shard those for replicas change nothing.
     further = {**SETTINGS, **REPLICA_SETTINGS}
     profiles = {name: {**users["profiles"][name], **further} for name in ("writer", "reader")}
+    for user, grants in FURTHER_GRANTS.items():
+        users["users"][user]["grants"]["query"] += grants
     return {**users, "profiles": {**users["profiles"], **profiles}}
