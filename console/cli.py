@@ -19,11 +19,11 @@ from pydantic_settings import SettingsError
 
 from console.command_loading import LOOK, Commands
 from console.completion import InstallFor, ShowFor, advise_naming, name_shell
+from console.entry import INTERRUPTED
 from console.invocation import Invocation
 from console.settings_view import describe_fault
 from schemas.errors import JourneysError
 
-INTERRUPTED = 130
 UNREAD = 128 + signal.SIGPIPE
 STDOUT = 1
 GLOBAL_FLAGS = ("--debug",)

@@ -14,8 +14,10 @@ from console.kafka_positions import READ, TIMEOUT_MS, read_committed, reading
 from schemas.errors import Transient
 from schemas.identifiers import customer_name
 from sinks.comparison import HourFound, SeenRecord, compare
+from sinks.state_queries import FORGOTTEN
 from sinks.writer import ClickHouseWriter
 from streams.decoding import Decoder, Door
+from streams.forgotten import BlockList
 from streams.identity.hops import is_instruction
 from streams.records import Record
 
@@ -42,9 +44,10 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """All hours that were compared."""
+    """All hours that were compared. `forgotten`: records of erased customers, which were left out."""
 
     hours: tuple[HourFound, ...]
+    forgotten: int = 0
 
     @property
     def faults(self) -> list[HourFound]:
@@ -69,19 +72,23 @@ def reconcile(
     Raises `Transient` when Kafka or ClickHouse does not answer.
     """
     hours: dict[tuple[str, int, datetime], HourFound] = {}
+    block_list, forgotten = BlockList(), 0
+    block_list.load(clickhouse.query(FORGOTTEN))
     with reading(options, fetch_max_bytes=FETCH_BYTES, max_poll_records=POLL_RECORDS) as consumer:
         stretches = find_stretches(consumer, read_committed(options, group), since_ms)
         total, done = sum(each.end - each.first for each in stretches), 0
         for stretch in stretches:
             for records in read_stretch(consumer, stretch):
                 # Not every broker finds the first record of a time; some name an earlier one.
-                seen = see([record for record in records if record.timestamp >= since_ms], decoder)
+                records_since = [record for record in records if record.timestamp >= since_ms]
+                seen, blocked = see(records_since, decoder, block_list)
+                forgotten += blocked
                 for found in compare(clickhouse, stretch.place.topic, stretch.place.partition, seen):
                     key = found.topic, found.partition, found.hour
                     hours.setdefault(key, HourFound(*key)).add(found)
                 done += len(records)
                 tell(done, total)
-    return Reconciliation(tuple(hours[key] for key in sorted(hours)))
+    return Reconciliation(tuple(hours[key] for key in sorted(hours)), forgotten)
 
 
 def find_stretches(consumer: Any, committed: Mapping[Any, int], since_ms: int) -> list[Stretch]:
@@ -123,26 +130,28 @@ def read_stretch(consumer: Any, stretch: Stretch) -> Iterator[list[Record]]:
         yield held
 
 
-def see(records: list[Record], decoder: Decoder) -> list[SeenRecord]:
+def see(records: list[Record], decoder: Decoder, block_list: BlockList) -> tuple[list[SeenRecord], int]:
     """Who and what each record is about, as the worker reads it; what it cannot read has no identity.
 
-    What only tells a worker to do something is left out.
+    What only tells a worker to do something is left out, and so are touchpoints of erased customers, which are counted.
     """
     records = [record for record in records if not is_instruction(record)]
     if not records:
-        return []
+        return [], 0
     # Whose chunk it is makes no difference to what is in it.
     read = {arrival.offset: arrival for arrival in decoder.decode("", 0, records, FOREVER_MS // 2).arrivals}
-    seen = []
+    seen, blocked = [], 0
     for record in records:
         arrival = read.get(record.offset)
         if arrival is None:
             seen.append(SeenRecord(record.timestamp, record.offset, "", *_guess(record)))
+        elif block_list.holds(arrival.key):
+            blocked += 1
         else:
             touch = arrival.touch
             name = customer_name(arrival.key)
             seen.append(SeenRecord(touch.received_ms, record.offset, name, touch.source, touch.event_id))
-    return seen
+    return seen, blocked
 
 
 class _Identity(msgspec.Struct):

@@ -60,6 +60,7 @@ def as_json(facts: Facts, path: Path) -> dict[str, Any]:
         "since": _moment(facts.now.span, "since"),
         "until": _moment(facts.now.span, "until"),
         "zone": facts.now.span.zone,
+        "is_over": facts.is_over,
         "store": facts.store or None,
         "touchpoints": facts.now.touchpoints,
         "measures": _list(measure for section in sections for measure in section.measures),

@@ -189,9 +189,13 @@ class Week:
 
 @dataclass(frozen=True)
 class Facts:
-    """Two spans side by side, and what rules are called in the language of the report."""
+    """Two spans side by side, and what rules are called in the language of the report.
+
+    `is_over`: the span had come to its end when it was read; else its numbers are of a part of it.
+    """
 
     now: Week
     before: Week
     titles: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
+    is_over: bool = True

@@ -48,6 +48,7 @@ def _header(facts: Facts, words: Words) -> Markup:
         tag("p", join((place[0], words.id(facts.store), place[1])), class_="soft") if facts.store else Markup(),
         tag("p", join((line, words.id(now.span.zone), subtitle[1])), class_="soft"),
         tag("p", basis, class_="soft"),
+        Markup() if facts.is_over else tag("p", tag("b", words["unfinished"])),
     )
 
 

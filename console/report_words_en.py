@@ -179,6 +179,7 @@ TEXTS: Mapping[str, str] = {
     "week": "week {week} of {year}",
     "store": "Store {store}",
     "subtitle": "{span}, compared with {before}. Days are those of time zone {zone}.",
+    "unfinished": "These days are not over. The days before are counted whole, so what is compared is not alike.",
     "basis": "From {touchpoints} touchpoints in {journeys} journeys.",
     "points": "points",
     "before": "before",

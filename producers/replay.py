@@ -51,7 +51,7 @@ class ReplaySummary:
     """What one run did; the counts are of this run. `line` is the last line that is done with, in any run.
 
     `reasons` adds up to `rejected`, the commonest first. `spooled` were not delivered when a checkpoint asked, and lay
-    in the client's spool.
+    in the client's spool. `rejected_before`: rows of the same file that earlier runs have rejected.
     """
 
     delivered: int
@@ -63,6 +63,7 @@ class ReplaySummary:
     seconds: float
     reasons: tuple[RejectedRows, ...] = ()
     spooled: int = 0
+    rejected_before: int = 0
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,14 @@ class _Run:
         except Skipped:
             self._since.skipped += 1
         except (Rejected, Undecodable) as error:
-            self._since.rejected += 1
-            self._since.rows.append({"line": row.line, "reason": error.reason, "detail": error.detail, "row": row.raw})
+            self._reject(row, error.reason, error.detail)
+        except Misconfigured as error:
+            # A personal identifier and no key: the other rows may have none.
+            self._reject(row, "invalid_identifier", str(error))
+
+    def _reject(self, row: Row, reason: str, detail: str) -> None:
+        self._since.rejected += 1
+        self._since.rows.append({"line": row.line, "reason": reason, "detail": detail, "row": row.raw})
 
     def _wait(self, touchpoint: dict[str, Any]) -> None:
         while (seconds := self._pace.wait_seconds(touchpoint, time.monotonic())) > 0:
@@ -259,11 +266,11 @@ class _Run:
 
     def _summary(self, seconds: float) -> ReplaySummary:
         total = self._total
-        rejected_file = self._rejected_file if total.rejected else None
+        rejected_file = self._rejected_file if self._progress.rejected else None
         reasons = tuple(sorted(self._reasons.values(), key=lambda each: -each.count))
         return ReplaySummary(
             total.delivered, total.rejected, total.skipped, self._resumed_after_line, self._line, rejected_file,
-            seconds, reasons, total.spooled,
+            seconds, reasons, total.spooled, self._progress.rejected - total.rejected,
         )  # fmt: skip
 
 

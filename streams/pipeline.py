@@ -30,7 +30,7 @@ from streams.configuration import Configuration
 from streams.decoding import Decoder
 from streams.episodes import NO_CONTEXT
 from streams.errands import Errands
-from streams.flushing import Flush, Patience, is_flush_due, observe_flush, write_flush
+from streams.flushing import Flush, Patience, choose_interval, is_flush_due, observe_flush, write_flush
 from streams.friction.plan import Plan
 from streams.identity.asking import Answers
 from streams.intake import Intake
@@ -317,17 +317,11 @@ class Pipeline:
         self._app.logger.warning("%s; attempt %d, next in %.1f s", error, attempt, seconds)
 
     async def flush_when_due(self) -> None:
-        """Flush about every interval, or as soon as enough rows wait or a backlog ends. Runs until cancelled.
-
-        In a backlog flushes are fewer and larger, as each writes a customer once; only errands that pile up speed them.
-        """
-        settings = self._settings
+        """Flush about every interval, or as soon as enough rows wait or a backlog ends. Runs until cancelled."""
         while True:
-            interval = settings.backlog_flush_interval if self.is_behind else settings.flush_interval
-            if self._errands.is_piling if self.is_behind else self._errands.is_pressing:
-                interval /= 4 if self.is_behind else 2
+            seconds = choose_interval(self._settings, self.is_behind, self._errands.ready)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())
+                await asyncio.wait_for(self._flush_wanted.wait(), seconds)
             await self.flush()
 
     async def assign(self, assigned: set[TP]) -> None:

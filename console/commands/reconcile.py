@@ -92,7 +92,8 @@ def command(
     Each record must be a touchpoint or a dead letter, and each touchpoint must be there once. What is named as missing,
     doubled or strange (there, though no record brought it) is a fault of the platform: please report it.
 
-    Only what the workers have committed is compared, and only what the topics still keep.
+    Only what the workers have committed is compared, and only what the topics still keep. Records of customers who were
+    erased (`journeys forget`) are left out.
     """
     settings = Invocation.of(context).settings()
     if metrics_port is not None and every is None:
@@ -144,7 +145,8 @@ def write(found: Reconciliation, form: Literal["table", "json", "csv"]) -> None:
     if form == "json":
         hours = [{**asdict(hour), "hour": _show_hour(hour)} for hour in found.hours]
         totals = {name: found.total(name) for name in COUNTS}
-        typer.echo(json.dumps({"is_right": not found.faults, **totals, "hours": hours}, indent=2))
+        said = {"is_right": not found.faults, **totals, "forgotten": found.forgotten, "hours": hours}
+        typer.echo(json.dumps(said, indent=2))
     elif form == "csv":
         write_csv(sys.stdout, COLUMNS, map(_row, found.hours))
     else:
@@ -155,6 +157,8 @@ def _print(console: Console, found: Reconciliation) -> None:
     if found.faults:
         write_table(console, COLUMNS, map(_row, found.faults), None)
     sums = ", ".join(f"{found.total(name):,} {name}" for name in COUNTS[1:])
+    if found.forgotten:
+        sums += f"; {found.forgotten:,} of erased customers left out"
     style = "bold red" if found.faults else "green"
     console.print(Text(f"{found.total('records'):,} records compared: {sums}", style=style), soft_wrap=True)
 

@@ -59,7 +59,8 @@ def replay(
     """Send files of touchpoints, or of anything with a mapping, and show progress.
 
     Rows that cannot be sent go to FILE.rejected.ndjson with their reason, the reasons are counted on the screen, and
-    the exit code is 1. Stopped at any moment, the same command goes on where it was; what is sent twice does not count
+    the exit code is 1, also of a run that has nothing left to do. Once they can be sent, --from-start sends all again.
+    Stopped at any moment, the same command goes on where it was; what is sent twice does not count
     twice. With --spool no broker need be there: a row is done with once it lies in the spool, which is written to disk
     before progress is (JOURNEYS_SPOOL_FSYNC=never leaves that to the system), and the spool sends it later.
     """
@@ -67,14 +68,15 @@ def replay(
     loaded = load_mapping(mapping) if mapping is not None else None
     missing = [str(file) for file in files if str(file) != "-" and not file.is_file()]
     if missing:
-        raise Misconfigured(f"no such file: {', '.join(missing)}")
+        is_folder = " (name the files of a folder: FOLDER/*.ndjson)" if any(map(Path.is_dir, files)) else ""
+        raise Misconfigured(f"no such file: {', '.join(missing)}{is_folder}")
     options = ReplayOptions(speed=speed, from_start=from_start, state_dir=state_dir)
     console, rejected = make_console(), 0
     with open_client(settings, spool, history=True) as client:
         for file in files:
             with show_progress(file.name, make_console(stderr=True)) as observe:
                 summary = replay_file(file, client, loaded, options, observe)
-            rejected += summary.rejected
+            rejected += summary.rejected + summary.rejected_before
             _print_summary(console, file, summary, as_json)
         tell_left(client)
     if rejected:
@@ -99,8 +101,9 @@ def describe(file: Path, summary: ReplaySummary) -> str:
         parts.append(f"went on after line {summary.resumed_after_line:,}, where an earlier run had come to")
     if summary.skipped:
         parts.append(f"{summary.skipped:,} skipped by the mapping")
-    if summary.rejected:
-        parts.append(f"{summary.rejected:,} rejected, see {summary.rejected_file}")
+    if summary.rejected or summary.rejected_before:
+        before = f" and {summary.rejected_before:,} in earlier runs" if summary.rejected_before else ""
+        parts.append(f"{summary.rejected:,} rejected{before}, see {summary.rejected_file}")
     return "; ".join(parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +62,8 @@ def report(
     The page needs no network and no other file, follows the light or dark theme of whoever reads it, and prints well.
     It reads the views of analysts only. With --store it leaves out what cannot be told of one store alone.
     """
-    span = choose_span(week, since, until, zone, read_clock())
+    now = read_clock()
+    span = choose_span(week, since, until, zone, now)
     path = name_file(out, span, store)
     check_place(path, force)
     place = f" in store {store}" if store else ""
@@ -70,13 +72,14 @@ def report(
         if not has_touchpoints(analyst, span, store):
             raise Misconfigured(f"no touchpoint lies in {span.first} to before {span.end} ({span.zone}){place}")
         with _progress() as tell:
-            facts = read_facts(analyst, span, store, lang, tell)
+            facts = replace(read_facts(analyst, span, store, lang, tell), is_over=span.until <= now)
     write_page(render(facts, Words(lang)), path, force)
     if json_wanted:
         typer.echo(json.dumps(as_json(facts, path), ensure_ascii=False))
         return
     typer.echo(
         f"wrote {path}: {span.first} to before {span.end} ({span.zone}), {facts.now.touchpoints:,} touchpoints{place}"
+        + ("" if facts.is_over else "; these days are not over, and are compared with whole ones")
     )
 
 

@@ -78,6 +78,13 @@ def test_every_number_has_words(language: Language) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_days_that_are_not_over_are_told_of(language: Language) -> None:
+    words = Words(language)
+    assert words["unfinished"] not in render(ENGLISH, words)
+    assert words["unfinished"] in render(replace(ENGLISH, is_over=False), words)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_texts_out_of_the_database_stay_texts(language: Language) -> None:
     week = replace(
         WEEK,

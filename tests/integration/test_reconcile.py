@@ -80,3 +80,16 @@ def test_only_what_is_committed_and_asked_for_is_compared(start_platform: StartP
     assert reconcile(platform)[1]["records"] == 10
     code, found = reconcile(platform, "--since", "1ms")
     assert (code, found["records"], found["hours"]) == (0, 0, []), found
+
+
+def test_what_was_of_an_erased_customer_is_not_missing(start_platform: StartPlatform) -> None:
+    platform = start_platform()
+    platform.wait_assigned(platform.start_worker())
+    now_ms = time.time_ns() // 1_000_000
+    platform.send([touchpoint(f"C-{number % 4}", f"e-{number}", now_ms - number * 60_000) for number in range(40)])
+    platform.wait_idle()
+    where = ("--data-dir", str(platform.directory))
+    done = journeys(*where, "forget", "customer_id:C-1", "--yes", "--wait", "30s", cwd=platform.directory)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    code, found = reconcile(platform)
+    assert (code, found["is_right"], found["records"], found["forgotten"]) == (0, True, 30, 10), found

@@ -82,7 +82,8 @@ def test_a_finished_replay_sends_nothing_again_unless_it_is_told_to(tmp_path: Pa
     path, emitter = write(tmp_path / "in.ndjson", line(0), "bad\n"), MemoryEmitter()
     replay(path, emitter)
     again = replay(path, emitter)
-    assert (again.delivered, again.resumed_after_line, again.rejected_file) == (0, 2, None)
+    assert (again.delivered, again.resumed_after_line, again.rejected, again.rejected_before) == (0, 2, 0, 1)
+    assert again.rejected_file == tmp_path / "in.ndjson.rejected.ndjson"
     assert replay(path, emitter, from_start=True).rejected == 1 and event_ids(emitter) == ["e-0", "e-0"]
     assert len((tmp_path / "in.ndjson.rejected.ndjson").read_text().splitlines()) == 1
 
@@ -124,6 +125,14 @@ def test_progress_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     write(tmp_path / "in.ndjson.progress.json", "{")
     with pytest.raises(Misconfigured, match="run with --from-start"):
         replay(path, MemoryEmitter())
+
+
+def test_an_address_without_a_key_to_hide_it_stops_no_other_row(tmp_path: Path) -> None:
+    mail = line(1, identifiers={"email": "dana@example.com"})
+    emitter = MemoryEmitter()
+    summary = replay(write(tmp_path / "in.ndjson", line(0), mail, line(2)), emitter)
+    assert (summary.delivered, summary.rejected, event_ids(emitter)) == (2, 1, ["e-0", "e-2"])
+    assert summary.reasons[0].reason == "invalid_identifier" and "KEY" in summary.reasons[0].first_detail
 
 
 def test_rejected_rows_of_a_run_that_was_cut_short_are_not_doubled(tmp_path: Path) -> None:
