@@ -28,8 +28,7 @@ class Errands:
         self.reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="errands")
         self._metrics = metrics
         self._most_moves = most_moves
-        self.ready = 0
-        """How many histories the partition with most of them could move or stitch anew in the next flush."""
+        self.is_pressing = self.is_piling = False
 
     async def ask(
         self, partitions: Mapping[int, Partition], attempt: Callable[[Callable[[], Answers]], Answers]
@@ -50,10 +49,14 @@ class Errands:
         return {partition: answers.of(asks) for partition, asks in asked.items()}
 
     def count(self, partitions: Iterable[Partition]) -> None:
-        """Tell the metrics how many errands are left, and note how many are ready."""
+        """Tell the metrics how many errands are left.
+
+        `is_pressing`: some wait for just the next flush; `is_piling`: there are more of them than it will do.
+        """
         given = list(partitions)
         self._metrics.identity_errands.set(sum(len(each.identities.ledger) for each in given))
-        self.ready = max((each.identities.ledger.count_ready(each.flushes) for each in given), default=0)
+        most = max((each.identities.ledger.count_ready(each.flushes) for each in given), default=0)
+        self.is_pressing, self.is_piling = most > 0, most > self._most_moves
 
     async def send(self, partitions: int, outcome: Outcome) -> None:
         """Hand over the records of an outcome, each topic's in their order, and count what was done."""

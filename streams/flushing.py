@@ -26,8 +26,6 @@ from streams.row_blocks import blocks
 from streams.rows import Rows
 
 LAST_FLUSHES = 3
-ERRANDS_PER_FLUSH = 50
-"""So many that are ready are worth a flush a second more."""
 LIVE_WITHIN_MS = 60_000
 """A touchpoint that reached the door later than this after it happened is history, and says nothing about our speed."""
 OCCURRED = tables.TOUCHPOINTS.columns.index("occurred_at_ms")
@@ -75,18 +73,6 @@ def is_flush_due(waiting: int, settings: Settings, left: int) -> bool:
     # While one flush is written there must be room for the next.
     most = min(settings.flush_rows, settings.buffer_rows // 2)
     return waiting >= (min(most, max(most // LAST_FLUSHES, left)) if left else most)
-
-
-def choose_interval(settings: Settings, is_behind: bool, ready: int) -> float:
-    """Seconds until the next flush, if nothing else asks for one, with so many errands `ready` for it.
-
-    In a backlog flushes are fewer and larger, as each writes a customer once; only more errands than one flush does
-    speed them. Otherwise an errand is a history that is shown under the wrong name, and the more there are the less
-    they wait.
-    """
-    if is_behind:
-        return settings.backlog_flush_interval.total_seconds() / (4 if ready > settings.identity_moves else 1)
-    return settings.flush_interval.total_seconds() / (max(2.0, ready / ERRANDS_PER_FLUSH) if ready else 1.0)
 
 
 class Patience:

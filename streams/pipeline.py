@@ -30,7 +30,7 @@ from streams.configuration import Configuration
 from streams.decoding import Decoder
 from streams.episodes import NO_CONTEXT
 from streams.errands import Errands
-from streams.flushing import Flush, Patience, choose_interval, is_flush_due, observe_flush, write_flush
+from streams.flushing import Flush, Patience, is_flush_due, observe_flush, write_flush
 from streams.friction.plan import Plan
 from streams.identity.asking import Answers
 from streams.intake import Intake
@@ -317,11 +317,17 @@ class Pipeline:
         self._app.logger.warning("%s; attempt %d, next in %.1f s", error, attempt, seconds)
 
     async def flush_when_due(self) -> None:
-        """Flush about every interval, or as soon as enough rows wait or a backlog ends. Runs until cancelled."""
+        """Flush about every interval, or as soon as enough rows wait or a backlog ends. Runs until cancelled.
+
+        In a backlog flushes are fewer and larger, as each writes a customer once; only errands that pile up speed them.
+        """
+        settings = self._settings
         while True:
-            seconds = choose_interval(self._settings, self.is_behind, self._errands.ready)
+            interval = settings.backlog_flush_interval if self.is_behind else settings.flush_interval
+            if self._errands.is_piling if self.is_behind else self._errands.is_pressing:
+                interval /= 4 if self.is_behind else 2
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._flush_wanted.wait(), seconds)
+                await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())
             await self.flush()
 
     async def assign(self, assigned: set[TP]) -> None:

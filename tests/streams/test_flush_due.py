@@ -1,10 +1,8 @@
-from datetime import timedelta
-
 import pytest
 
 from schemas.settings import Settings
 from streams.clock import ENDLESS
-from streams.flushing import choose_interval, is_flush_due
+from streams.flushing import is_flush_due
 
 
 @pytest.mark.parametrize(
@@ -29,22 +27,3 @@ def test_a_flush_leaves_room_for_the_next() -> None:
     settings = Settings.model_construct(flush_rows=90, buffer_rows=100)
     assert is_flush_due(50, settings, 1_000)
     assert not is_flush_due(49, settings, 1_000)
-
-
-@pytest.mark.parametrize(
-    ("is_behind", "ready", "seconds"),
-    [
-        (False, 0, 1.0),
-        (False, 1, 0.5),
-        (False, 100, 0.5),
-        (False, 1_000, 0.05),
-        (True, 0, 4.0),
-        (True, 2_000, 4.0),
-        (True, 2_001, 1.0),
-    ],
-)
-def test_errands_do_not_wait_long(is_behind: bool, ready: int, seconds: float) -> None:
-    settings = Settings.model_construct(
-        flush_interval=timedelta(seconds=1), backlog_flush_interval=timedelta(seconds=4), identity_moves=2_000
-    )
-    assert choose_interval(settings, is_behind, ready) == seconds
