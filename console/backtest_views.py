@@ -87,7 +87,7 @@ def _rate(rate: float | None) -> str:
 
 def _table(first: str, is_comparison: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    table.add_column(first, overflow="fold")
+    table.add_column(first, no_wrap=True)
     for name in ("before", "after", "added", "removed", "changed") if is_comparison else ("found",):
         table.add_column(name, justify="right")
     return table

@@ -71,7 +71,8 @@ def _print_settings(views: list[SettingView]) -> None:
     if not console.is_terminal:
         console.width = 200
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for name in ("setting", "value", "from"):
+    table.add_column("setting", no_wrap=True)
+    for name in ("value", "from"):
         table.add_column(name, overflow="fold")
     for view in views:
         style = "dim" if view.source == "default" else ""

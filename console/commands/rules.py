@@ -15,6 +15,7 @@ from rich.text import Text
 from console.commands import rules_backtest
 from console.invocation import Invocation, make_console
 from console.rule_checks import Checked, check_rules
+from schemas.errors import Misconfigured
 from streams.rules.loading import SHIPPED, RuleFile, directories, read_rule_files
 from streams.rules.wording import sum_up, sum_up_severity
 
@@ -95,6 +96,8 @@ def check(
         found.append(checked)
         for line in _lines(checked) if not as_json else ():
             console.print(line, soft_wrap=True)
+    if not found and paths:
+        raise Misconfigured(f"there is no rule file, calendar or scenario in {', '.join(map(str, paths))}")
     counts = _count(found)
     if as_json:
         files = [asdict(checked) for checked in found]

@@ -202,3 +202,8 @@ def test_a_broken_rule_of_ones_own_is_one_line(own: Path) -> None:
 def test_help_has_an_example(command: tuple[str, ...], tmp_path: Path) -> None:
     done = journeys("rules", *command, "--help", cwd=tmp_path)
     assert done.returncode == 0 and f"journeys rules {' '.join(command)}" in done.stdout.split("Examples:")[1]
+
+
+def test_a_directory_without_rules_is_told_of(tmp_path: Path) -> None:
+    done = journeys("rules", "check", str(tmp_path), cwd=tmp_path)
+    assert done.returncode == 1 and f"no rule file, calendar or scenario in {tmp_path}" in one_line(done.stderr)
