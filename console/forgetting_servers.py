@@ -15,7 +15,7 @@ from typing import Any
 from console.forgetting_names import Needles
 from console.forgetting_scan import count_system_logs
 from console.forgetting_tables import BaseTable, Part, Person, count_rows, erase_rows, make_plan, purge, read_tables
-from schemas.errors import JourneysError
+from schemas.errors import JourneysError, Misconfigured
 from sinks.cluster import LOCAL
 from sinks.cluster_migration import find_cluster
 from sinks.writer import ClickHouseWriter
@@ -80,14 +80,17 @@ class PlannedPart:
 def opened_servers(clickhouse: ClickHouseWriter, options: Mapping[str, Any]) -> Iterator[list[Server]]:
     """The server of `clickhouse`, or all of the cluster that it belongs to; all are reached as the same user.
 
-    Raises as `sinks.cluster_migration.find_cluster` does, and with its name for a server that does not answer: what is
-    on it could not be erased.
+    Raises as `sinks.cluster_migration.find_cluster` does, `Misconfigured` for tables of several clusters, and with its
+    name for a server that does not answer: what is on it could not be erased.
     """
     spread = dict(clickhouse.query(DISTRIBUTED_SQL))
     if not spread:
         yield [Server(clickhouse)]
         return
-    [name] = {found[1] for engine in spread.values() if (found := re.match(r"Distributed\('([^']+)'", engine))}
+    names = {found[1] for engine in spread.values() if (found := re.match(r"Distributed\('([^']+)'", engine))}
+    if len(names) != 1:
+        raise Misconfigured(f"tables of journeys are spread over {len(names)} clusters: a customer is erased from one")
+    [name] = names
     is_replicated = bool(clickhouse.query(REPLICATED_SQL)[0][0])
     with ExitStack() as opened:
         servers: list[Server] = []
