@@ -104,8 +104,9 @@ def _running(directory: Path, *, shards: int, replicas: int, zookeeper_port: int
         specs.append(_spec(directory, each, {**shared, **own, "interserver_http_host": HOST}))
     supervisor.start(specs)
     try:
-        of_users = ([_options(each.port, user) for each in places] for user in PASSWORDS)
-        yield Shards(*of_users, places=places, supervisor=supervisor)
+        of_users = [[_options(each.port, user) for each in places] for user in PASSWORDS]
+        administrators, workers, analysts, erasers = of_users
+        yield Shards(administrators, workers, analysts, erasers, places, supervisor)
     finally:
         supervisor.stop()
 
