@@ -79,8 +79,7 @@ def of_rule(alerts: Mapping[str, Row], rule: str) -> dict[str, Row]:
 
 def live(platform: Platform) -> None:
     """The shop's fortnight, as a worker lived it to its end."""
-    shop = Shop(seed=3, start=END - timedelta(days=14), end=END, customers=1_000, personal=False)
-    steps = list(shop.steps())
+    steps = list(eventful_shop().steps())
     facts = [check_fact(step.payload) for step in steps if step.kind == "fact"]
     platform.send([Feed(fact_key(fact), encode_fact(fact), partition=0) for fact in facts], FACTS)
     # No group commits the facts, so nobody may wait for that.
@@ -93,6 +92,15 @@ def live(platform: Platform) -> None:
     platform.wait_idle()
     worker.terminate()
     assert platform.dead_letter_reasons() == {}
+
+
+def eventful_shop() -> Shop:
+    """A shop in whose fortnight the rarest frictions are met: what a seed brings depends on the moment it begins at."""
+    for seed in range(3, 30):
+        shop = Shop(seed=seed, start=END - timedelta(days=14), end=END, customers=1_000, personal=False)
+        if {"restock_silence", "friction_then_abandonment"} <= {each.rule for each in shop.truth()}:
+            return shop
+    raise AssertionError("no seed brings them: has the simulator changed?")
 
 
 def to_feed(payload: dict[str, Any]) -> Feed:
