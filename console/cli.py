@@ -19,7 +19,7 @@ from pydantic_settings import SettingsError
 
 from console.command_loading import LOOK, Commands
 from console.completion import InstallFor, ShowFor, advise_naming, name_shell
-from console.entry import INTERRUPTED
+from console.entry import INTERRUPTED, STOPPED
 from console.invocation import Invocation
 from console.settings_view import describe_fault
 from schemas.errors import JourneysError
@@ -153,7 +153,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         message = error.format_message().replace(": Value error, ", ": ").rstrip(".")
         return f"{message}{hint}", error.exit_code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return "stopped before the end", INTERRUPTED
+        return STOPPED, INTERRUPTED
     if isinstance(error, ValidationError):
         return describe_fault(error), 1
     if isinstance(error, SettingsError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-INTERRUPTED = 130
+INTERRUPTED, STOPPED = 130, "stopped before the end"
 
 
 def main() -> None:
@@ -12,6 +12,6 @@ def main() -> None:
     try:
         from console.cli import main as run
     except KeyboardInterrupt:
-        print("journeys: stopped before the end", file=sys.stderr)
+        print(f"journeys: {STOPPED}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     run()

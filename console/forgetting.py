@@ -85,7 +85,9 @@ class Forgetting:
             self._read_on(scan)
             self.receipt.topics.append(Place(topic, found=len(scan.found)))
         planned = plan_parts(self.servers, self._person())
-        self.receipt.tables = [self._count(name, parts) for name, parts in planned.items()]
+        for name, parts in planned.items():
+            found = sum(count for _, count in self._count(name, parts))
+            self.receipt.tables.append(Place(name, found=found))
         if with_raw_topics:
             for each in TOPICS:
                 if each.name not in COMPACTED:
@@ -141,9 +143,10 @@ class Forgetting:
         letters, notes = find_letters(self.clickhouse, needles), find_notes(self.clickhouse, needles)
         return Person(needles, frozenset(self._episodes), letters, notes, find_states(self.clickhouse, needles))
 
-    def _count(self, name: str, parts: Sequence[PlannedPart]) -> Place:
+    def _count(self, name: str, parts: Sequence[PlannedPart]) -> list[tuple[PlannedPart, int]]:
+        """How many rows there are of what stands under one name, by each part that has any."""
         self.tell(f"counting {name}")
-        return Place(name, found=sum(part.count(self._needles()) for part in parts))
+        return [(part, count) for part in parts if (count := part.count(self._needles()))]
 
     def _is_about(self, record: Record, headers: Sequence[tuple[str, bytes]]) -> bool:
         texts = [record.key, record.value, *(value for _, value in headers)]
@@ -210,16 +213,15 @@ class Forgetting:
         self._bury(kept=self._order_keys)
         planned = plan_parts(self.servers, self._person())
         for name, parts in planned.items():
-            counted = self._count(name, parts)
-            place = places.setdefault(name, counted)
-            if place is counted:
-                self.receipt.tables.append(place)
-            place.found = max(place.found, counted.found)
-            if counted.found:
-                self.tell(f"erasing from {name}")
-                for part in parts:
-                    part.erase()
-                place.erased += counted.found
+            if name not in places:
+                places[name] = Place(name)
+                self.receipt.tables.append(places[name])
+            place, counts = places[name], self._count(name, parts)
+            place.found = max(place.found, sum(count for _, count in counts))
+            for part, count in counts:
+                self.tell(f"erasing from {part.server.label(name)}")
+                part.erase()
+                place.erased += count
         # Also of tables of which nothing was found: files that a merge has replaced may still hold what it left out.
         self.tell("having replaced files removed")
         tables = {part.part.table.name for parts in planned.values() for part in parts}

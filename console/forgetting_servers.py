@@ -16,7 +16,6 @@ from console.forgetting_names import Needles
 from console.forgetting_scan import count_system_logs
 from console.forgetting_tables import BaseTable, Part, Person, count_rows, erase_rows, make_plan, purge, read_tables
 from schemas.errors import JourneysError, Misconfigured
-from sinks.cluster import LOCAL
 from sinks.cluster_migration import find_cluster
 from sinks.writer import ClickHouseWriter
 
@@ -44,7 +43,7 @@ class Server:
 
     def tables(self) -> list[BaseTable]:
         """Its base tables, by the names that people use."""
-        return read_tables(self.clickhouse, self.spread, LOCAL)
+        return read_tables(self.clickhouse, self.spread)
 
     def count_detached(self) -> int:
         """Parts that somebody has taken out of tables, and that nothing here can look into."""

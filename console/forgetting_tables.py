@@ -17,6 +17,7 @@ from console.forgetting_letters import Letters
 from console.forgetting_names import Needles
 from console.forgetting_states import States
 from schemas.errors import JourneysError
+from sinks.cluster import LOCAL
 from sinks.writer import Beside, ClickHouseWriter
 
 IDENTITY_COLUMNS = ("customer_id", "customer_key", "identifier", "owner", "to_key")
@@ -108,14 +109,14 @@ class Part:
     taken_out: str = ""
 
 
-def read_tables(clickhouse: ClickHouseWriter, spread: Collection[str] = (), suffix: str = "") -> list[BaseTable]:
+def read_tables(clickhouse: ClickHouseWriter, spread: Collection[str] = ()) -> list[BaseTable]:
     """Every base table that the server has, whichever version made it; those that say who the customer is come last.
 
-    Of the tables in `spread` it holds a part, under their name with `suffix`.
+    Of the tables in `spread` it holds a part, under their name with `LOCAL`.
     """
     found = []
     for stored, columns, engine in clickhouse.query(TABLES_SQL):
-        name = stored.removesuffix(suffix)
+        name = stored.removesuffix(LOCAL)
         is_part = name != stored and name in spread
         found.append(BaseTable(name if is_part else stored, dict(columns), engine, stored if is_part else ""))
     return sorted(found, key=lambda table: (LAST.index(table.name) + 1 if table.name in LAST else 0, table.name))

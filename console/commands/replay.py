@@ -60,9 +60,9 @@ def replay(
 
     Rows that cannot be sent go to FILE.rejected.ndjson with their reason, the reasons are counted on the screen, and
     the exit code is 1, also of a run that has nothing left to do. Once they can be sent, --from-start sends all again.
-    Stopped at any moment, the same command goes on where it was; what is sent twice does not count
-    twice. With --spool no broker need be there: a row is done with once it lies in the spool, which is written to disk
-    before progress is (JOURNEYS_SPOOL_FSYNC=never leaves that to the system), and the spool sends it later.
+    Stopped at any moment, the same command goes on where it was; what is sent twice does not count twice. With --spool
+    no broker need be there: a row is done with once it lies in the spool, which is written to disk before progress is
+    (JOURNEYS_SPOOL_FSYNC=never leaves that to the system), and the spool sends it later.
     """
     settings = Invocation.of(context).settings()
     loaded = load_mapping(mapping) if mapping is not None else None

@@ -58,10 +58,6 @@ class Planter:
     def __exit__(self, *_: object) -> None:
         self.client.disconnect()
 
-    def store_plainly(self) -> None:
-        """Have text lie on disk as it is, so that a search of the files for it means something."""
-        store_plainly(self.platform.query)
-
     def row(self, table: str, **values: Any) -> None:
         """One row, the rest of which is as columns are by default."""
         self.client.execute(f"INSERT INTO journeys.{table} ({', '.join(values)}) VALUES", [values])
@@ -143,7 +139,7 @@ class Planter:
 
 
 def store_plainly(query: Callable[[str], list[tuple[Any, ...]]]) -> None:
-    """Have one server's files hold text as it is."""
+    """Have text lie on one server's disk as it is, so that a search of the files for it means something."""
     rows = query(
         "SELECT c.table, groupArray(c.name) FROM system.columns AS c JOIN system.tables AS t "
         "ON c.database = t.database AND c.table = t.name WHERE c.database = 'journeys' "

@@ -26,6 +26,7 @@ from tests.integration.canary import (
     Planter,
     confirm,
     standing_records,
+    store_plainly,
     tables_with_traces,
     trace_files,
 )
@@ -38,7 +39,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 def plant(platform: Platform, *, plainly: bool = False) -> None:
     with Planter(platform) as planter:
         if plainly:
-            planter.store_plainly()
+            store_plainly(platform.query)
         planter.plant_tables()
         planter.plant_topics()
 
