@@ -23,6 +23,7 @@ ARGS ?=
 ROUNDS ?= 3
 BROKER ?= memory
 WORKERS ?= 3
+FAULT_WORKERS ?= 2
 
 .PHONY: help demo kafka zookeeper say-no-java test test-faults bench check lint format lock clean
 
@@ -39,8 +40,10 @@ zookeeper: $(READY) $(ZOOKEEPER)  ## fetch Apache ZooKeeper for the tests of rep
 test: check $(call if_possible,$(KAFKA) $(ZOOKEEPER))  ## check, then run every test but the fault rounds, with coverage (ARGS="-x" stops at the first failure)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term $(ARGS)
 
-test-faults: $(READY) $(call if_possible,$(KAFKA))  ## kill, stop and restart things, and compare with the oracle (ROUNDS=3 of each, BROKER=apache on Apache Kafka)
-	@FAULT_ROUNDS=$(ROUNDS) FAULT_KAFKA=$(BROKER) $(BIN)/python -m pytest -m "faults or search" $(ARGS) || { code=$$?; \
+# Two at a time, for they wait about half of the time. Each process is told of one test after another: some take minutes.
+test-faults: $(READY) $(call if_possible,$(KAFKA))  ## kill, stop and restart things, and compare with the oracle (ROUNDS=3 of each, BROKER=apache on Apache Kafka, FAULT_WORKERS=0 one at a time)
+	@FAULT_ROUNDS=$(ROUNDS) FAULT_KAFKA=$(BROKER) $(BIN)/python -m pytest -n $(FAULT_WORKERS) --dist load --maxschedchunk 1 \
+	-m "faults or search" $(ARGS) || { code=$$?; \
 	[ $$code -ne 5 ] || echo "make test-faults: no test is marked 'faults', so nothing was shown" >&2; exit $$code; }
 
 bench: $(READY)  ## measure throughput, latency, restore and memory against the limit

@@ -33,8 +33,9 @@ FROM analytics.journeys ORDER BY 1, 2, 3"""
 
 @dataclass(frozen=True)
 class Run:
-    """One worker's way through the workload."""
+    """One worker's way through the workload, `began` in epoch seconds."""
 
+    began: float
     seconds: float
     cpu_seconds: float
     peak_rss_bytes: int
@@ -101,7 +102,7 @@ def follow(ground: Ground, worker: Worker, count: int, report: Report) -> Run:
 
     wait_until(is_done, "the last position committed", 60 + count / 500)
     seconds = time.time() - began
-    return Run(seconds, worker.cpu_seconds() - cpu_before, worker.peak_rss_bytes(), worker.metrics())
+    return Run(began, seconds, worker.cpu_seconds() - cpu_before, worker.peak_rss_bytes(), worker.metrics())
 
 
 def _began(first: Samples) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ from schemas.links import HUMAN_RULES, strength
 from sinks.writer import Beside, ClickHouseWriter
 
 WANTED = Beside("wanted", (("text", "String"),))
-OWNERS_SQL = """SELECT identifier, owner, status FROM journeys.identity_owners FINAL
-WHERE identifier IN (SELECT text FROM wanted) OR owner IN (SELECT text FROM wanted)"""
+WAY_UP_SQL = """SELECT identifier, owner, status FROM journeys.identity_owners FINAL
+WHERE identifier IN (SELECT text FROM wanted)"""
+OWNERS_SQL = f"{WAY_UP_SQL} OR owner IN (SELECT text FROM wanted)"
 LINKS_SQL = """SELECT identifier, owner, rule, toUnixTimestamp64Milli(occurred_at) FROM journeys.identity_links FINAL
 WHERE identifier IN (SELECT text FROM wanted) OR owner IN (SELECT text FROM wanted)"""
 CARRIED = "arrayConcat(arrayMap((k, v) -> concat(k, ':', v), mapKeys(identifiers), mapValues(identifiers)), via)"
@@ -68,12 +69,13 @@ class Aliases:
 def close(asked: Sequence[str], known: Known) -> Aliases:
     """Everything that belongs to the same customer as what was asked for, as far as `known` tells.
 
-    What is in conflict, flagged or unlinked, or has owners or touchpoints besides this customer's, is shared: it is not
-    the customer's alone, so nothing is reached through it.
+    What is in conflict, flagged or unlinked, or has owners or touchpoints besides this customer's, is shared, even if
+    it is linked to this one: it is not the customer's alone, so nothing is reached through it.
     """
     keys = dict.fromkeys(asked)
     owners_of = _owners_by_evidence(known.ties)
-    while grown := [each for each in _next(keys, known, owners_of) if each not in keys]:
+    parted = _find_parted(known, owners_of)
+    while grown := [each for each in _next(keys, known, owners_of, parted) if each not in keys]:
         keys.update(dict.fromkeys(grown))
     others = sorted(known.identifiers() - keys.keys())
     shared = {each: why for each in others if (why := _why_shared(each, keys, known, owners_of))}
@@ -87,48 +89,67 @@ def close(asked: Sequence[str], known: Known) -> Aliases:
     return Aliases((*dict.fromkeys(asked), *weaker), shared, tuple(sorted(cut)))
 
 
-def _next(keys: Mapping[str, None], known: Known, owners_of: Mapping[str, set[str]]) -> Iterator[str]:
-    """What one step from the keys leads to."""
+def _next(keys: Mapping[str, None], known: Known, owners_of: Mapping[str, set[str]], parted: set[str]) -> Iterator[str]:
+    """What one step from the keys leads to; `parted` are linked and others' as well."""
+    common = parted | {each for each, (_, status) in known.owners.items() if status in ("flagged", "conflict")}
+    # A customer whom sources merged into two is still one person.
+    common = {each for each in common if strength(each)}
+    own = keys.keys() - common
     for identifier, (owner, status) in known.owners.items():
-        if status == "linked" and owner:
-            if identifier in keys:
+        if status == "linked" and owner and identifier not in parted:
+            if identifier in keys and owner not in common:
                 yield owner
-            if owner in keys:
+            if owner in own:
                 yield identifier
     for identifier, owners in owners_of.items():
         if identifier in known.owners:
             continue
         if identifier in keys and len({_root(owner, known) for owner in owners}) == 1:
-            yield from owners
-        if owners and owners <= keys.keys():
+            yield from owners - common
+        if owners and owners <= own:
             yield identifier
     for identifier, carriers in known.carriers.items():
-        outside = (carriers | owners_of.get(identifier, set())) - keys.keys()
+        outside = (carriers | owners_of.get(identifier, set())) - own
         if carriers and not outside and identifier not in known.owners:
             yield identifier
 
 
+def _find_parted(known: Known, owners_of: Mapping[str, set[str]]) -> set[str]:
+    """What is linked to one customer and by its evidence another's too, unless a person has ordered that link."""
+    said = _last_acts(known.ties)
+    return {
+        identifier
+        for identifier, (owner, status) in known.owners.items()
+        if status == "linked" and said.get((identifier, owner)) != "relinked"
+        if len({_root(each, known) for each in (owner, *owners_of.get(identifier, ()))}) > 1
+    }
+
+
 def _root(key: str, known: Known) -> str:
-    """To whom a key comes in the end by what was decided."""
-    seen = {key}
-    while (step := known.owners.get(key)) is not None and step.status == "linked" and step.owner not in seen:
-        key = step.owner
-        seen.add(key)
-    return key
+    """To whom a key comes in the end by what was decided; in a circle to the first by name."""
+    way = [key]
+    while (step := known.owners.get(way[-1])) is not None and step.status == "linked":
+        if step.owner in way:
+            return min(way[way.index(step.owner) :])
+        way.append(step.owner)
+    return way[-1]
 
 
-def _owners_by_evidence(ties: Iterable[Tie]) -> dict[str, set[str]]:
+def _owners_by_evidence(ties: Collection[Tie]) -> dict[str, set[str]]:
     """Owners of each identifier, without those from whom a person has unlinked it."""
     found: defaultdict[str, set[str]] = defaultdict(set)
-    said: dict[tuple[str, str], str] = {}
-    for tie in sorted(ties, key=lambda tie: tie.occurred_ms):
+    for tie in ties:
         found[tie.identifier].add(tie.owner)
-        if tie.rule in HUMAN_RULES:
-            said[tie.identifier, tie.owner] = tie.rule
-    for (identifier, owner), rule in said.items():
+    for (identifier, owner), rule in _last_acts(ties).items():
         if rule == "unlinked":
             found[identifier].discard(owner)
     return dict(found)
+
+
+def _last_acts(ties: Iterable[Tie]) -> dict[tuple[str, str], str]:
+    """What a person said last of each pair."""
+    acts = (tie for tie in ties if tie.rule in HUMAN_RULES)
+    return {(tie.identifier, tie.owner): tie.rule for tie in sorted(acts, key=lambda tie: tie.occurred_ms)}
 
 
 def _why_shared(identifier: str, keys: Mapping[str, None], known: Known, owners_of: Mapping[str, set[str]]) -> str:
@@ -162,13 +183,29 @@ def _read_around(clickhouse: ClickHouseWriter, keys: Sequence[str], known: Known
     near = {*keys, *carried}
     # The second look is for what others say of identifiers that the first has brought.
     for _ in range(2):
-        known.owners.update({row[0]: Owner(*row[1:]) for row in _ask(clickhouse, OWNERS_SQL, near)})
+        known.owners.update(_ask_owners(clickhouse, OWNERS_SQL, near))
         known.ties.update(Tie(*row) for row in _ask(clickhouse, LINKS_SQL, near))
         near |= {tie.identifier for tie in known.ties if tie.owner in names}
         near |= {tie.owner for tie in known.ties if tie.identifier in names}
         near |= {identifier for identifier, owner in known.owners.items() if owner.owner in names}
+    _read_ways_up(clickhouse, known)
     carriers = _ask(clickhouse, CARRIERS_SQL, carried)
     known.carriers.update({key: {customer_key(name) for name in found} for key, found in carriers})
+
+
+def _read_ways_up(clickhouse: ClickHouseWriter, known: Known) -> None:
+    """Read to whom each owner comes in the end: only that tells whether two owners are two customers."""
+    seen = set[str]()
+    further = {tie.owner for tie in known.ties} | {owner.owner for owner in known.owners.values()}
+    while further := further - seen - {""}:
+        seen |= further
+        found = _ask_owners(clickhouse, WAY_UP_SQL, further)
+        known.owners.update(found)
+        further = {owner.owner for owner in found.values()}
+
+
+def _ask_owners(clickhouse: ClickHouseWriter, sql: str, keys: Iterable[str]) -> dict[str, Owner]:
+    return {identifier: Owner(owner, status) for identifier, owner, status in _ask(clickhouse, sql, keys)}
 
 
 def _ask(clickhouse: ClickHouseWriter, sql: str, texts: Iterable[str]) -> list[tuple[Any, ...]]:

@@ -59,6 +59,8 @@ def show_value(value: Any) -> str:
         return MASK if value.get_secret_value() else "-"
     if isinstance(value, dict):
         return json.dumps({name: _mask(each) for name, each in value.items()}, ensure_ascii=False)
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, timedelta):
         return format_duration(value)
     if isinstance(value, bool):

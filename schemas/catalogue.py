@@ -76,7 +76,13 @@ CATALOGUE: tuple[TouchpointType, ...] = (
         ("complaint_resolved", "support", p.Properties, "the complaint was settled"),
         ("callback_promised", "support", p.CallbackPromised, "a call back was promised by a time"),
         ("callback_made", "support", p.Contact, "the promised call was made"),
-        ("customers_merged", "support", p.CustomersMerged, "two customers were found to be one; no contact by itself"),
+        (
+            "customers_merged",
+            "support",
+            p.CustomersMerged,
+            "two customers were found to be one: `customer_id` must be there and stays, `merged_id` is another's; no "
+            "contact by itself",
+        ),
     ),
     *_types(
         "delivery",

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 from schemas.catalogue import FACT_TYPES, Source
 from schemas.errors import Undecodable
 from schemas.moments import Moment, format_epoch_ms, to_epoch_ms
-from schemas.properties import Properties, Restocked, SourceHeartbeat, StockLevel
-from schemas.touchpoint import SCHEMA_VERSION, Id, TypeName
+from schemas.properties import Id, Properties, Restocked, SourceHeartbeat, StockLevel
+from schemas.touchpoint import SCHEMA_VERSION, TypeName
 from schemas.wire import encode_touchpoint, parse_object, undecodable
 
 FACT_NAMES = frozenset(entry.name for entry in FACT_TYPES)

@@ -15,22 +15,36 @@ from dataclasses import dataclass
 import msgspec
 import phonenumbers
 
+from schemas.errors import Undecodable
+
 KINDS = ("customer_id", "loyalty_id", "phone", "email", "device_id", "anonymous_id")
 PERSONAL_KINDS = frozenset({"phone", "email"})
 MAX_LENGTH = 256
 
 _PLACEHOLDERS = frozenset(
     {"", "null", "none", "nil", "undefined", "unknown", "anonymous", "guest", "n/a", "na", "nan", "-1", "true", "false"}
-) | {"[object object]"}
-_ZEROS = re.compile(r"[0\-_.]+")
+    | {"object object", "#n/a", "\\n"}
+    | {f"not{gap}{word}" for gap in " _-" for word in ("set", "available", "provided", "applicable", "specified")}
+)
+_WRAPPING = " ()<>[]{}\"'"
+_ZEROS = re.compile(r"(0x)?[0\s\-_.:/()+]+")
+_REPEATED_END = re.compile(r"([0-9])\1{5}")
+_MIN_REPEATED = 6
 _PSEUDONYM = re.compile(r"hmac-sha256:[a-z0-9]{1,16}:[0-9a-f]{64}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether a value says "nobody in particular" (`null`, `-1`, zeros, `unknown`): it must never name a customer."""
-    lowered = value.strip().lower()
-    return lowered in _PLACEHOLDERS or _ZEROS.fullmatch(lowered) is not None
+    """Whether a value says "nobody in particular" (`null`, `-1`, zeros, `(not set)`): it must never name a customer.
+
+    Zeros may be written with separators, words in brackets or quotes. An e-mail address is one when both its local part
+    and the first label of its domain are: `none@none.com`, and not `guest@hotel.com`.
+    """
+    bare = value.strip().lower().strip(_WRAPPING)
+    if bare in _PLACEHOLDERS or _ZEROS.fullmatch(bare) is not None:
+        return True
+    local, at, domain = bare.rpartition("@")
+    return at != "" and "@" not in local and is_placeholder(local) and is_placeholder(domain.partition(".")[0])
 
 
 def is_clean_text(value: str) -> bool:
@@ -95,13 +109,21 @@ def normalise_email(value: str) -> str:
 
 def normalise_phone(value: str, default_region: str) -> str:
     """E.164 (`+972501234567`); a number without a prefix is read in `default_region`. Raises ValueError."""
+    return phonenumbers.format_number(_parse_phone(value, default_region), phonenumbers.PhoneNumberFormat.E164)
+
+
+def _parse_phone(value: str, default_region: str) -> phonenumbers.PhoneNumber:
     try:
         number = phonenumbers.parse(value, default_region)
     except phonenumbers.NumberParseException as error:
         raise ValueError("not a phone number") from error
     if not phonenumbers.is_possible_number(number):
         raise ValueError("not a possible phone number")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return number
+
+
+class _NamesNobody(ValueError):
+    """A personal value that is a placeholder."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +143,25 @@ class Pseudonymiser:
         return f"Pseudonymiser(key_id={self.key_id!r})"
 
     def hide(self, kind: str, value: str) -> str:
-        """The pseudonym of one personal identifier. Raises ValueError when the value is no e-mail or phone."""
-        return value if is_pseudonym(value) else _hide(self.key_id, self.key, kind, self.normalise(kind, value))
+        """The pseudonym of one personal identifier.
+
+        Raises ValueError when the value is no e-mail or phone, or a placeholder: of a phone also when the national
+        number is one digit repeated.
+        """
+        if is_pseudonym(value):
+            return value
+        if is_placeholder(value):
+            raise _NamesNobody("names nobody in particular")
+        plain = self.normalise(kind, value)
+        if kind == "phone" and self._is_one_digit(value, plain):
+            raise _NamesNobody("names nobody in particular: one digit repeated")
+        return _hide(self.key_id, self.key, kind, plain)
 
     def hide_all_keys(self, kind: str, value: str) -> tuple[str, ...]:
-        """The pseudonym under the key in use, then under each previous one. Raises ValueError as `hide` does.
+        """The pseudonym under the key in use, then under each previous one. Raises ValueError as `normalise` does.
 
-        What is a pseudonym already cannot be told under another key, and comes back alone.
+        What is a pseudonym already cannot be told under another key, and comes back alone. A placeholder is told as
+        well, so that what it once linked can be found.
         """
         if is_pseudonym(value):
             return (value,)
@@ -139,14 +173,29 @@ class Pseudonymiser:
         return normalise_email(value) if kind == "email" else normalise_phone(value, self.default_region)
 
     def hide_all(self, identifiers: Mapping[str, str]) -> dict[str, str]:
-        """The same identifiers with every personal one replaced. Raises ValueError naming the kind at fault."""
+        """The same identifiers with every personal one replaced, and without those that name nobody.
+
+        Raises ValueError naming the kind at fault, and `Undecodable` (`placeholder_identifier`) when none remains.
+        """
         hidden = dict(identifiers)
         for kind in PERSONAL_KINDS & hidden.keys():
             try:
                 hidden[kind] = self.hide(kind, hidden[kind])
+            except _NamesNobody:
+                del hidden[kind]
             except ValueError as error:
                 raise ValueError(f"identifiers.{kind}: {error}") from error
+        if identifiers and not hidden:
+            detail = f"identifiers.{strongest(identifiers)[0]}: a placeholder, such as one digit repeated, names nobody"
+            raise Undecodable("placeholder_identifier", detail)
         return hidden
+
+    def _is_one_digit(self, value: str, plain: str) -> bool:
+        # Most numbers do not end so, and are not parsed again.
+        if not _REPEATED_END.fullmatch(plain[-_MIN_REPEATED:]):
+            return False
+        national = phonenumbers.national_significant_number(_parse_phone(value, self.default_region))
+        return len(national) >= _MIN_REPEATED and len(set(national)) == 1
 
 
 def _hide(key_id: str, key: bytes, kind: str, plain: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from schemas.identifiers import MAX_LENGTH, is_clean_text, is_placeholder
 from schemas.moments import Moment
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
@@ -14,6 +15,27 @@ Tally = Annotated[int, Field(ge=0, le=2**53)]
 ParcelCount = Annotated[int, Field(ge=1, le=10_000)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+def _check_id(value: str) -> str:
+    if not is_clean_text(value):
+        raise ValueError(f"must be 1 to {MAX_LENGTH} printable characters without outer blanks or direction marks")
+    return value
+
+
+def _check_customer(value: str) -> str:
+    if is_placeholder(value):
+        raise ValueError(f"{value!r} names nobody in particular: give the customer_id of one customer")
+    return value
+
+
+Id = Annotated[
+    str,
+    Field(strict=True),
+    AfterValidator(_check_id),
+    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_LENGTH}),
+]
+CustomerId = Annotated[Id, AfterValidator(_check_customer)]
 
 
 class Properties(BaseModel):
@@ -169,7 +191,7 @@ class GiftGiven(Properties):
 class CustomersMerged(Properties):
     """The customer of the touchpoint has absorbed `merged_id`, until now a customer of its own."""
 
-    merged_id: Text
+    merged_id: CustomerId
     reason: Text
 
 

@@ -131,8 +131,13 @@ _HEAD = """# Touchpoints
 A touchpoint is one recorded contact between a customer and the company: one JSON object per Kafka record or NDJSON
 line. Any type may come from any source; below, each stands with its usual one. Types are strict: `"1"` is no number.
 The same contract as JSON Schema: `schemas/touchpoint.schema.json`. What JSON Schema cannot say: a time needs a zone, an
-id is printable and without outer blanks or direction marks, an identifier such as `unknown`, `-1` or `000` names nobody
-and is dropped, unknown fields and kinds of identifiers are ignored, a leading byte-order mark is dropped."""
+id is printable and without outer blanks or direction marks, `customers_merged` needs a `customer_id` other than its
+`merged_id`, unknown fields and kinds of identifiers are ignored, a leading byte-order mark is dropped.
+
+An identifier that names nobody is dropped, and a touchpoint with no other is refused: empty, `null`, `unknown`,
+`(not set)`, `n/a`, `-1`; zeros with or without separators, such as `00:00:00:00:00:00` or `(000) 000-0000`; an e-mail
+address such as `none@none.com`, of such a word on both sides; a phone number that is one digit repeated after its
+prefix. The `merged_id` of `customers_merged` must not be one either."""
 
 _FACTS = """A fact concerns no single customer: the same envelope without identifiers, on topic `facts`. The client,
 `journeys emit` and `journeys replay` take facts and touchpoints alike, and send each where it belongs. As JSON Schema:

@@ -122,6 +122,14 @@ class Settings(BaseSettings):
         default={},
         description='with how many owners in a window an identifier still links, by kind; `{"device_id": 2}`',
     )
+    identity_unique: list[str] = Field(
+        default=["loyalty_id", "phone", "email"],
+        description="kinds that one person has for himself: a second owner is a conflict",
+    )
+    identity_nobody: list[str] = Field(
+        default=[],
+        description='values that never link, besides what is always a placeholder; `["till-7", "walk-in"]`',
+    )
     identity_moves: int = Field(
         default=2_000, ge=1, description="identifiers of a partition whose history is moved in one flush"
     )
@@ -163,12 +171,18 @@ class Settings(BaseSettings):
     )
     metrics_host: str = "127.0.0.1"
 
+    @field_validator("identity_limits", "identity_unique")
+    @classmethod
+    def _check_kinds(cls, kinds: dict[str, int] | list[str]) -> dict[str, int] | list[str]:
+        for kind in kinds:
+            if kind not in KINDS[1:]:
+                raise ValueError(f"{kind!r} is none of {', '.join(KINDS[1:])}")
+        return kinds
+
     @field_validator("identity_limits")
     @classmethod
     def _check_limits(cls, limits: dict[str, int]) -> dict[str, int]:
         for kind, most in limits.items():
-            if kind not in KINDS[1:]:
-                raise ValueError(f"{kind!r} is none of {', '.join(KINDS[1:])}")
             if not 1 <= most <= MOST_OWNERS_KEPT:
                 raise ValueError(f"{kind}: 1 to {MOST_OWNERS_KEPT}")
         return limits

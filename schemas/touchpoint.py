@@ -9,7 +9,6 @@ from functools import cache
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,19 +21,12 @@ from pydantic import (
 )
 
 from schemas.catalogue import BY_NAME, CATALOGUE, Source
-from schemas.identifiers import MAX_LENGTH, is_clean_text
 from schemas.moments import Moment
-from schemas.properties import Properties
+from schemas.properties import Id, Properties
 
 SCHEMA_VERSION: Final = 1
 READ_VERSIONS: Final = frozenset({SCHEMA_VERSION})
 """What this release reads. `schemas.wire` judges it, as a release that reads more goes before its producers."""
-
-
-def _check_id(value: str) -> str:
-    if not is_clean_text(value):
-        raise ValueError(f"must be 1 to {MAX_LENGTH} printable characters without outer blanks or direction marks")
-    return value
 
 
 def _check_version(value: Any) -> Any:
@@ -44,12 +36,6 @@ def _check_version(value: Any) -> Any:
     return value
 
 
-Id = Annotated[
-    str,
-    Field(strict=True),
-    AfterValidator(_check_id),
-    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_LENGTH}),
-]
 TypeName = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 
 

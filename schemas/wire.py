@@ -14,6 +14,7 @@ import msgspec
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from schemas.catalogue import CUSTOMERS_MERGED
 from schemas.dead_letter import Reason
 from schemas.errors import Undecodable
 from schemas.identifiers import KINDS, is_placeholder
@@ -70,8 +71,9 @@ def check_touchpoint(found: Mapping[str, Any], versions: Collection[int] = READ_
 
     Of `identifiers`, unknown kinds and nulls are ignored, and placeholders (`schemas.identifiers.is_placeholder`) are
     dropped as long as another identifier remains. When none remains the reason is `placeholder_identifier`, and
-    `no_identifier` when there was none of a known kind to begin with. Of a version that is not one of `versions`
-    nothing else is judged: what it asks for is not known.
+    `no_identifier` when there was none of a known kind to begin with. `customers_merged` names two customers: by
+    `customer_id` who stays, by `merged_id` another. Of a version that is not one of `versions` nothing else is judged:
+    what it asks for is not known.
     """
     version = found.get("schema_version", SCHEMA_VERSION)
     if type(version) is int and version not in versions:
@@ -85,6 +87,8 @@ def check_touchpoint(found: Mapping[str, Any], versions: Collection[int] = READ_
         raise undecodable(error) from None
     if not touchpoint.identifiers:
         raise _nobody(known or {})
+    if touchpoint.type == CUSTOMERS_MERGED:
+        _check_merge(touchpoint)
     return touchpoint
 
 
@@ -129,6 +133,18 @@ def _nobody(known: Mapping[str, Any]) -> Undecodable:
         return Undecodable("no_identifier", f"identifiers: one of {', '.join(KINDS)} is needed")
     kind, value = next(iter(known.items()))
     return Undecodable("placeholder_identifier", f"identifiers.{kind}: {value!r} names nobody in particular")
+
+
+def _check_merge(touchpoint: Touchpoint) -> None:
+    stays = touchpoint.identifiers.get("customer_id")
+    if stays is None:
+        detail = "identifiers.customer_id: needed, as it says which customer stays and takes over what merged_id had"
+        raise Undecodable("missing_field", detail)
+    if stays == getattr(touchpoint.properties, "merged_id", None):
+        detail = (
+            "properties.merged_id: is the same as customer_id: give that of the other customer, or send no such record"
+        )
+        raise Undecodable("invalid_property", detail)
 
 
 def undecodable(error: ValidationError) -> Undecodable:

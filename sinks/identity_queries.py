@@ -4,6 +4,10 @@ Those about some names find them in table `asked`, see `sinks.writer.Writer.stre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sinks.state_queries import in_ranges
+
 EVIDENCE = """SELECT identifier, owner, rule, toUnixTimestamp64Milli(occurred_at), source, event_id
 FROM journeys.identity_links WHERE identifier IN (SELECT name FROM asked)
 ORDER BY identifier, rule IN ('unlinked', 'relinked') DESC, occurred_at, source, event_id
@@ -14,12 +18,25 @@ DECIDED = """SELECT identifier, owner, status, _version FROM journeys.identity_o
 WHERE identifier IN (SELECT name FROM asked) ORDER BY identifier, _version DESC LIMIT 1 BY identifier"""
 """Rows (identifier, owner, status, version): what was decided last."""
 
+
+def decided_between(ranges: Sequence[tuple[int, int]]) -> str:
+    """Rows (identifier) of which it was decided last by a version in one of `ranges` (both ends included)."""
+    # Not FINAL: that would read all identifiers, to find these few.
+    return f"""SELECT identifier FROM journeys.identity_owners
+WHERE identifier IN (SELECT identifier FROM journeys.identity_owners WHERE {in_ranges("_version", ranges)})
+GROUP BY identifier HAVING {in_ranges("max(_version)", ranges)}"""
+
+
 SIZES = """SELECT customer_id, count() FROM journeys.touchpoints
 WHERE customer_id IN (SELECT name FROM asked) GROUP BY customer_id"""
 """Rows (customer, touchpoints or more: all versions count)."""
 
 MERGED = """SELECT DISTINCT identifier FROM journeys.identity_links WHERE startsWith(identifier, 'customer_id:')"""
 """Rows (record key): customers of whom anything was said, which is that they were merged into others."""
+
+ACTS = """SELECT owner, identifier, rule, toUnixTimestamp64Milli(occurred_at) FROM journeys.identity_links
+WHERE rule IN ('unlinked', 'relinked')"""
+"""Rows (owner, identifier, rule, epoch ms): what people did; some twice."""
 
 _KEY = "customer_id, occurred_at, source, event_id"
 # Not FINAL: for a few customers of many, sorting their rows costs a third of it.

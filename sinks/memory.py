@@ -11,7 +11,8 @@ from uuid import UUID
 from schemas.errors import JourneysError, Terminal
 from sinks import state_queries
 from sinks.forgotten_table import FORGOTTEN_IDENTIFIERS
-from sinks.memory_identity import identity_answers
+from sinks.identity_queries import decided_between
+from sinks.memory_identity import decided_in, identity_answers, is_in_ranges
 from sinks.tables import (
     ALERT_ACTIONS,
     ALERTS,
@@ -156,6 +157,8 @@ class MemoryWriter:
     def _answer(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         if answer := self._answers.get(sql):
             return answer(parameters)
+        if sql == decided_between(parameters.get("ranges", ())):
+            return decided_in(self.latest(IDENTITY_OWNERS), parameters["ranges"])
         for table, column in state_queries.IDENTITIES:
             if f"FROM {table.name} FINAL" in sql and parameters.get("ranges"):
                 return self._unfinished(table, column, parameters)
@@ -230,8 +233,7 @@ class MemoryWriter:
         return [
             (row["customer_id"], str(UUID(row[column])))
             for row in self.latest(table)
-            if row["_partition"] == asked["partition"]
-            and any(low <= row["_version"] <= high for low, high in asked["ranges"])
+            if row["_partition"] == asked["partition"] and is_in_ranges(row["_version"], asked["ranges"])
         ]
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from schemas.links import HUMAN_RULES
 from sinks import identity_queries as queries
 from sinks.state_queries import IDENTITIES
 from sinks.tables import ALERTS, IDENTITY_LINKS, IDENTITY_OWNERS, TOUCHPOINTS, Table
@@ -39,6 +40,10 @@ def identity_answers(latest: Latest) -> dict[str, Answer]:
         found = {row["identifier"] for row in latest(IDENTITY_LINKS)}
         return [(key,) for key in sorted(found) if key.startswith("customer_id:")]
 
+    def acts(_: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        names = ("owner", "identifier", "rule", "occurred_at_ms")
+        return [_pick(row, names) for row in latest(IDENTITY_LINKS) if row["rule"] in HUMAN_RULES]
+
     def history(asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         rows = [row for row in latest(TOUCHPOINTS) if row["customer_id"] in asked["names"]]
         return [_history_row(row) for row in sorted(rows, key=lambda row: str(row["customer_id"]))][: asked.get("most")]
@@ -56,10 +61,21 @@ def identity_answers(latest: Latest) -> dict[str, Answer]:
         queries.DECIDED: decided,
         queries.SIZES: sizes,
         queries.MERGED: merged,
+        queries.ACTS: acts,
         queries.HISTORY: history,
         queries.HISTORY_PART: history,
         queries.WRITTEN_IDS: written_ids,
     }
+
+
+def decided_in(owners: Sequence[Row], ranges: Sequence[tuple[int, int]]) -> list[tuple[Any, ...]]:
+    """The answer to `sinks.identity_queries.decided_between`."""
+    return [(row["identifier"],) for row in owners if is_in_ranges(row["_version"], ranges)]
+
+
+def is_in_ranges(number: int, ranges: Sequence[tuple[int, int]]) -> bool:
+    """What `sinks.state_queries.in_ranges` asks for."""
+    return any(low <= number <= high for low, high in ranges)
 
 
 def _pick(row: Row, names: Sequence[str]) -> tuple[Any, ...]:

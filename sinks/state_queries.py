@@ -71,12 +71,17 @@ GROUP BY offset ORDER BY offset"""
 """Rows (offset, reason) of what was refused of a partition between two offsets, the latter not included."""
 
 
+def in_ranges(column: str, ranges: Sequence[tuple[int, int]]) -> str:
+    """The condition that a column is in one of `ranges` (both ends included)."""
+    return " OR ".join(f"{column} BETWEEN {low} AND {high}" for low, high in ranges)
+
+
 def unfinished(table: Table, identity: str, ranges: Sequence[tuple[int, int]]) -> str:
     """Rows (customer_id, id as text) of `table` whose newest version is in one of `ranges` (both ends included).
 
     The ranges are written out, not computed by the server, so that its index on `_version` applies.
     """
-    inside = " OR ".join(f"_version BETWEEN {low} AND {high}" for low, high in ranges)
+    inside = in_ranges("_version", ranges)
     return f"""SELECT customer_id, toString({identity}) FROM {table.name} FINAL
 WHERE _partition = %(partition)s AND ({inside}) AND (customer_id, {identity}) IN (
     SELECT customer_id, {identity} FROM {table.name} WHERE _partition = %(partition)s AND ({inside}))

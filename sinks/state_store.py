@@ -12,15 +12,15 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from schemas.errors import Transient
-from sinks import state_queries
+from sinks import identity_queries, state_queries
 from sinks.tables import PARTITION_PROGRESS
 from sinks.writer import Writer
 
 CLAIM_ATTEMPTS = 100
 FLUSH_BITS = 32
-LONGEST_REPEAT_RECORDS = 300_000
-"""Further back from the end of the last complete flush nothing is read again, and further on nothing was written: Kafka
-is told after each flush, and the buffer of a worker bounds how much that is."""
+LONGEST_REPEAT_RECORDS = 600_000
+"""Further back from the position of the last complete flush nothing is read again, and further on nothing was written:
+Kafka is told after each flush, of all but what waits for the next two, and a worker's buffer bounds how much one is."""
 LONGEST_HISTORY_EPOCHS = 500
 """Of how many past claims of a partition orphans are looked for; more would make too long a query."""
 
@@ -141,6 +141,22 @@ def orphans(writer: Writer, group: str, partition: int, partitions: int) -> list
             state_queries.unfinished(table, column, ranges), {"partition": partition, "ranges": ranges}
         )
     ]
+
+
+def had_owner(writer: Writer, group: str, partition: int) -> bool:
+    """Whether the partition was claimed before the present claim. Call it after `claim_epoch`."""
+    return len(_flushes(writer, group, partition)) > 1
+
+
+def unfinished_decisions(writer: Writer, group: str, partition: int) -> list[str]:
+    """Identifiers of any partition of which it was decided by a flush of an earlier epoch that was not completed."""
+    flushes = _flushes(writer, group, partition)[-LONGEST_HISTORY_EPOCHS:]
+    # Of each epoch its own flushes only: in between, others have completed theirs.
+    ranges = [(version_of(epoch, flush) + 1, version_of(epoch + 1, 0) - 1) for epoch, flush in flushes[:-1]]
+    if not ranges:
+        return []
+    sql = identity_queries.decided_between(ranges)
+    return [identifier for (identifier,) in writer.query(sql, {"ranges": ranges})]
 
 
 def last_complete_version(flushes: Sequence[tuple[int, int]], epoch: int) -> int:

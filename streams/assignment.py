@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from schemas.identifiers import customer_key
+from schemas.identifiers import customer_key, customer_name
+from schemas.partitioning import partition_of
 from schemas.topics import TOUCHPOINTS
-from sinks import identity_queries, state_queries, tables
-from sinks.state_store import claim_epoch, load_late, load_states, orphans
+from sinks import identity_queries as queries
+from sinks import state_queries, tables
+from sinks.state_store import (
+    LONGEST_REPEAT_RECORDS,
+    claim_epoch,
+    had_owner,
+    load_late,
+    load_states,
+    orphans,
+    unfinished_decisions,
+)
 from sinks.writer import Writer
 from streams.partition import Partition
 from streams.policy import Policy
@@ -24,13 +34,16 @@ def take_over(
     """The partition as the last complete flush left it, claimed for this worker. Raises Transient or Terminal."""
     claim = claim_epoch(writer, group, number, worker)
     partition = Partition(number, partitions, policy, claim.epoch, claim.partition_time_ms, hot_customers)
-    partition.merged = {key for (key,) in writer.query(identity_queries.MERGED)}
+    acts = [(owner, identifier, rule, int(act_ms)) for owner, identifier, rule, act_ms in writer.query(queries.ACTS)]
+    partition.identities.bars.load(acts)
+    partition.merged = {key for (key,) in writer.query(queries.MERGED)} | {owner for owner, *_ in acts}
     partition.block_list.load(writer.query(state_queries.FORGOTTEN))
     partition.restore(_states(writer, number, partitions))
     position = claim.positions.get(TOUCHPOINTS, 0)
-    partition.retaken = Retaken(load_late(writer, TOUCHPOINTS, number, position), position)
-    for customer_name, sku in find_wishes(writer):
-        partition.note_wish(customer_key(customer_name), sku)
+    taken_until = position + LONGEST_REPEAT_RECORDS if had_owner(writer, group, number) else 0
+    partition.retaken = Retaken(load_late(writer, TOUCHPOINTS, number, position), position, taken_until)
+    for name, sku in find_wishes(writer):
+        partition.note_wish(customer_key(name), sku)
     adopt_orphans(partition, find_orphans(writer, group, number, partitions))
     # Last, as it is facts that decide, and they are not known here: what was stated while nobody owned it.
     partition.look_again(list(partition.wishes))
@@ -46,6 +59,9 @@ def find_orphans(writer: Writer, group: str, number: int, partitions: int) -> Or
     found: OrphansByCustomer = defaultdict(lambda: defaultdict(list))
     for orphan in orphans(writer, group, number, partitions):
         found[orphan.customer_id][orphan.table].append(orphan.id)
+    for identifier in unfinished_decisions(writer, group, number):
+        if partition_of(identifier.encode(), partitions) == number:
+            found[customer_name(identifier)][tables.IDENTITY_OWNERS.name].append(identifier)
     return found
 
 
@@ -54,19 +70,18 @@ def find_wishes(writer: Writer) -> Iterator[tuple[str, str]]:
 
     A product's name may hold the sign that parts it from the store: one name too many costs a look.
     """
-    for customer_name, subject in writer.query(state_queries.WISHES):
+    for name, subject in writer.query(state_queries.WISHES):
         for sku in {subject, subject.rpartition("@")[0] or subject}:
-            yield customer_name, sku
+            yield name, sku
 
 
 def adopt_orphans(partition: Partition, found: OrphansByCustomer) -> None:
     """Have them corrected or retracted with the next flush."""
-    for customer_name, by_table in found.items():
+    for name, by_table in found.items():
+        for identifier in by_table[tables.IDENTITY_OWNERS.name]:
+            partition.identities.doubt(identifier)
         partition.adopt_orphans(
-            customer_name,
-            by_table[tables.JOURNEYS.name],
-            by_table[tables.PROMISES.name],
-            by_table[tables.ALERTS.name],
+            name, by_table[tables.JOURNEYS.name], by_table[tables.PROMISES.name], by_table[tables.ALERTS.name]
         )
 
 

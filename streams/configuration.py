@@ -59,5 +59,10 @@ class Configuration:
             lateness_ms=to_milliseconds(settings.allowed_lateness),
             hold_open=settings.hold_open_for_promises,
         )
-        limits = Limits(to_milliseconds(settings.identity_window), {**MOST_OWNERS, **settings.identity_limits})
+        limits = Limits(
+            to_milliseconds(settings.identity_window),
+            {**MOST_OWNERS, **settings.identity_limits},
+            frozenset(settings.identity_unique),
+            frozenset(settings.identity_nobody),
+        )
         return cls(door, Policy(stitching, plan, weights, limits=limits), to_milliseconds(settings.live_within))

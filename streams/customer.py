@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 
 from schemas.episode import WithdrawnBecause
@@ -11,7 +11,7 @@ from schemas.partitioning import hash_key
 from streams.episodes import NO_CONTEXT, Context, EpisodeBook
 from streams.identity.state import IdentityState
 from streams.policy import Policy, Verdict
-from streams.promises import FOREVER_MS, Promise
+from streams.promises import FOREVER_MS
 from streams.states import FORMAT, NOTHING_PACKED, EpisodeState, Head, PromiseState
 from streams.stitching import Journey, Stitcher, begins_between
 from streams.summary import Summary
@@ -28,8 +28,8 @@ class Customer:
     __slots__ = (
         "key", "name", "identifiers_json", "key_hash", "policy", "log", "seen", "stitcher", "floor_ms",
         "sealed_segments", "packed", "due_ms", "is_dirty", "journey_ids", "promises", "episodes", "superseded",
-        "scheduled_ms", "identity", "_promise_due_ms", "_order", "_snapshots", "_stale_from", "_expires_ms",
-        "_last_is_closed", "_reach_ms",
+        "scheduled_ms", "identity", "is_provisional", "_promise_due_ms", "_order", "_strays", "_stitched", "_sound",
+        "_snapshots", "_expires_ms", "_last_is_closed", "_reach_ms",
     )  # fmt: skip
 
     def __init__(self, key: str, policy: Policy) -> None:
@@ -52,18 +52,21 @@ class Customer:
         self.superseded: Touch | None = None
         self.scheduled_ms = NOT_SCHEDULED_MS
         # A weaker identifier may belong to somebody; a customer_id does so only if a merge record says it.
-        self.identity = None if key.startswith("customer_id:") else IdentityState()
+        self.is_provisional = not key.startswith("customer_id:")
+        self.identity = IdentityState() if self.is_provisional else None
         self._promise_due_ms = FOREVER_MS
-        # In order of `order_key`; the same list as `log` while that is in order.
+        # In order of `order_key`, the same list as `log` while that is in order; `_strays` are not in it yet.
         self._order = self.log
+        self._strays: list[Touch] = []
         self._snapshots: list[Stitcher] = []
-        self._stale_from: int | None = None
+        # So many touches of `_order` were stitched and watched; of the first `_sound` of them that still holds.
+        self._stitched = self._sound = 0
         self._expires_ms = FOREVER_MS
         self._last_is_closed = False
         self._reach_ms = policy.reach_ms
 
     def add(self, touch: Touch, now_ms: int) -> Verdict:
-        """Take one touch, in any order. `now_ms` is partition time; a touch that was sent on may be ahead of it."""
+        """Take one touch, in any order, to be stitched when somebody looks. `now_ms` is partition time."""
         identity, occurred_ms = touch.event_id, touch.occurred_ms
         if identity in self.seen:
             identity = identify(self.seen, touch)
@@ -80,16 +83,10 @@ class Customer:
             self._expires_ms = lapses_ms
         order = self._order
         if order and order[-1].occurred_ms >= occurred_ms and order_key(order[-1]) > order_key(touch):
-            self._insert(touch)
-            self.log.append(touch)
-            return Verdict.ACCEPTED
-        self.log.append(touch)
-        if order is not self.log:
+            self._stray(touch)
+        elif order is not self.log:
             order.append(touch)
-        if self._stale_from is None:
-            self._feed(touch)
-        if touch.details is not None:
-            self.episodes.watch.feed(touch)
+        self.log.append(touch)
         return Verdict.ACCEPTED
 
     def fill(self, touches: list[Touch]) -> None:
@@ -102,6 +99,7 @@ class Customer:
             self.stitcher.feed(touch)
             if touch.details is not None:
                 self.episodes.watch.feed(touch)
+        self._stitched = self._sound = len(touches)
 
     def _feed(self, touch: Touch) -> None:
         stitcher = self.stitcher
@@ -109,17 +107,30 @@ class Customer:
         if stitcher.count % self.policy.snapshot_touches == 0:
             self._snapshots.append(stitcher.copied())
 
-    def _insert(self, touch: Touch) -> None:
-        place = self._unsettle(touch)
-        self._order.insert(place, touch)
-
-    def _unsettle(self, touch: Touch) -> int:
-        """The place of a touch in order, from which on the stitching no longer holds and the order may be changed."""
+    def _stray(self, touch: Touch) -> None:
         if self._order is self.log:
             self._order = self.log.copy()
-        place = bisect_left(self._order, order_key(touch), key=order_key)
-        self.episodes.watch.upset((touch.type,))
-        self._stale_from = place if self._stale_from is None else min(place, self._stale_from)
+        self._strays.append(touch)
+
+    def _settle(self) -> None:
+        """Put what came out of order where it belongs: together, as many may come before anybody looks."""
+        if strays := self._strays:
+            order, self._strays = self._order, []
+            last = order_key(order[self._stitched - 1]) if self._stitched else None
+            for touch in strays:
+                insort(order, touch, key=order_key)
+            # The others come after all that is stitched, as if they had come in order.
+            belated = [touch for touch in strays if last is not None and order_key(touch) < last]
+            if belated:
+                self._stitched += len(belated)
+                self._upset(min(belated, key=order_key), {touch.type for touch in belated})
+
+    def _upset(self, first: Touch, types: Iterable[str]) -> int:
+        """Have the stitching hold only before `first`, of which it returns the place, as such types came or went."""
+        place = bisect_left(self._order, order_key(first), key=order_key)
+        if place < self._stitched:
+            self.episodes.watch.upset(types)
+        self._sound = min(place, self._sound)
         return place
 
     def _supersede(self, identity: str, known: Touch, touch: Touch, now_ms: int) -> Verdict:
@@ -139,11 +150,13 @@ class Customer:
             return Verdict.LATE if has_moved else Verdict.DUPLICATE
         self.superseded = known
         self.episodes.because = "corrected"
-        place = self._unsettle(known)
+        self._stray(touch)
+        self._settle()
+        place = self._upset(known, (known.type,))
         del self._order[place]
+        self._stitched -= place < self._stitched
         self.log[next(i for i, kept in enumerate(self.log) if kept is known)] = touch
         self.seen[identity] = touch
-        self._insert(touch)
         self.is_dirty = True
         self._store_anew()
         return Verdict.REPLACED
@@ -180,37 +193,47 @@ class Customer:
             self.floor_ms = max(self.floor_ms, closes_ms)
 
     def _restitch(self) -> None:
-        if self._stale_from is None:
+        if self._sound == len(self.log):
             return
+        self._settle()
+        if self._sound < self.stitcher.count:
+            self._rewind(self._sound)
+        for touch in self._order[self.stitcher.count :]:
+            self._feed(touch)
+        watch = self.episodes.watch
+        for touch in self._order[self._stitched :]:
+            if touch.details is not None:
+                watch.feed(touch)
+        self._stitched = self._sound = len(self._order)
+
+    def _rewind(self, place: int) -> None:
         snapshots = self._snapshots
-        while snapshots and snapshots[-1].count > self._stale_from:
+        while snapshots and snapshots[-1].count > place:
             snapshots.pop()
-        self.stitcher.rewind(self._stale_from)
+        self.stitcher.rewind(place)
         if snapshots and snapshots[-1].count > self.stitcher.count:
             self.stitcher = snapshots[-1].copied()
             for journey in self.stitcher.journeys:
                 journey.is_dirty = True
-        for touch in self._order[self.stitcher.count :]:
-            self._feed(touch)
-        self._stale_from = None
         self.episodes.follow_journeys()
 
     def _stitch_anew(self) -> None:
         order = sorted(self.log, key=order_key)
         # Most histories come in order, and one list is enough.
         self._order = self.log if order == self.log else order
+        self._strays.clear()
         self._snapshots.clear()
-        self._stale_from = 0
+        # Whoever watches begins anew below.
+        self._sound, self._stitched = 0, len(order)
+        self._rewind(0)
         self._restitch()
         self.episodes.begin_anew(self.policy.plan, "late_data", is_empty=not order)
 
     def review(self, now_ms: int, context: Context = NO_CONTEXT) -> list[EpisodeState]:
         """Bring everything up to date; returns the episodes that changed since the last review."""
-        if self._stale_from is not None:
-            self._restitch()
+        self._restitch()
         stitcher, episodes = self.stitcher, self.episodes
-        if now_ms >= self._promise_due_ms:
-            self.is_dirty = True
+        self.is_dirty |= now_ms >= self._promise_due_ms
         journeys = stitcher.journeys
         closes_ms = FOREVER_MS
         if journeys:
@@ -220,8 +243,7 @@ class Customer:
                 journeys[-1].is_dirty = True
                 self.is_dirty = True
         restock_ms = self._apply_restocks(context, now_ms) if stitcher.book.wishes else FOREVER_MS
-        if episodes.review(stitcher, self._order, now_ms, context):
-            self.is_dirty = True
+        self.is_dirty |= episodes.review(stitcher, self._order, now_ms, context)
         self.due_ms = min(
             episodes.watch.due_ms,
             FOREVER_MS if self._last_is_closed else closes_ms + 1,
@@ -256,22 +278,12 @@ class Customer:
 
     def _forget_due_ms(self, now_ms: int) -> int:
         rules = self.policy.stitching
-        if not self.stitcher.journeys:
-            if self.identity is not None and self.identity.has_errand:
-                return now_ms + max(rules.gap_ms, 1)
-            return self._quiet_ms() + self._reach_ms + 1
         # Nothing is forgotten before the first journey is; where that must wait, ask again after a while.
-        due_ms = self._forgettable_ms(self.stitcher.journeys[0]) + 1
+        if self.stitcher.journeys:
+            due_ms = self.policy.forgettable_ms(self.stitcher.journeys[0]) + 1
+        else:
+            due_ms = NEVER_MS if self._has_errand else self._quiet_ms() + self._reach_ms + 1
         return due_ms if due_ms > now_ms else now_ms + max(rules.gap_ms, 1)
-
-    def _forgettable_ms(self, journey: Journey) -> int:
-        rules = self.policy.stitching
-        closes_ms = journey.closes_ms(rules)
-        if journey.has_signals:
-            closes_ms = max(closes_ms, journey.last.occurred_ms + self.policy.plan.lookback_ms)
-        if any(promise.settling is None for promise in journey.promises):
-            closes_ms = max(closes_ms, journey.last.occurred_ms + rules.max_gap_ms)
-        return closes_ms + rules.lateness_ms
 
     def _quiet_ms(self) -> int:
         """Since when nothing more is known of a customer without touches; what belongs to somebody is kept so long."""
@@ -279,32 +291,37 @@ class Customer:
 
     def may_forget(self, now_ms: int) -> bool:
         """Whether `forget` could drop anything."""
+        if self._has_errand:
+            return False
         if self.stitcher.journeys:
-            return now_ms > self._forgettable_ms(self.stitcher.journeys[0])
+            return now_ms > self.policy.forgettable_ms(self.stitcher.journeys[0])
         return self._is_quiet(now_ms)
 
+    @property
+    def _has_errand(self) -> bool:
+        return self.identity is not None and self.identity.has_errand
+
     def _is_quiet(self, now_ms: int) -> bool:
-        if self.identity is not None and self.identity.has_errand:
-            return False
         return now_ms > self._quiet_ms() + self._reach_ms
 
     def forget(self, now_ms: int) -> bool:
         """Drop what can change no more; call it when nothing is unwritten. Returns whether the customer is done."""
+        # What was about to move was not shown, so it may not be written yet.
+        if self._has_errand:
+            return False
         self._restitch()
         self._raise_floor(now_ms)
         kept = self.stitcher.journeys
-        for index in range(len(kept), 0, -1):
-            if self._is_cut(kept, index, now_ms):
-                self._cut(index)
-                break
+        if index := next((i for i in range(len(kept), 0, -1) if self._is_cut(kept, i, now_ms)), 0):
+            self._cut(index)
         return not self.log and self._is_quiet(now_ms)
 
     def _is_cut(self, journeys: Sequence[Journey], index: int, now_ms: int) -> bool:
-        if any(now_ms <= self._forgettable_ms(journey) for journey in journeys[:index]):
+        if any(now_ms <= self.policy.forgettable_ms(journey) for journey in journeys[:index]):
             return False
         cut_ms = journeys[index - 1].last.occurred_ms
         spans = [(s.anchor_ms, s.last_seen_ms) for s in self.episodes.states.values() if s.status != "withdrawn"]
-        spans += [(p.requested_ms, _matters_until(p)) for p in self.stitcher.book.promises]
+        spans += [(p.requested_ms, p.matters_until_ms) for p in self.stitcher.book.promises]
         return not any(first <= cut_ms < last and begins_between(journeys, cut_ms, last) for first, last in spans)
 
     def _cut(self, index: int) -> None:
@@ -357,16 +374,9 @@ class Customer:
     def head(self) -> Head:
         """Segment 0 as it must be stored now, without its touches."""
         return Head(
-            FORMAT,
-            self.floor_ms,
-            self.sealed_segments,
-            self._last_is_closed,
-            sorted(self.journey_ids),
-            list(self.promises.values()),
-            list(self.episodes.states.values()),
-            self.identity,
-            [],
-        )
+            FORMAT, self.floor_ms, self.sealed_segments, self._last_is_closed, sorted(self.journey_ids),
+            list(self.promises.values()), list(self.episodes.states.values()), self.identity, [],
+        )  # fmt: skip
 
     @classmethod
     def restored(cls, key: str, policy: Policy, head: Head, sealed: Iterable[list[Touch]]) -> Customer:
@@ -387,10 +397,3 @@ class Customer:
         customer._expires_ms = NEVER_MS
         customer._promise_due_ms = NEVER_MS if any(s.status == "open" for s in head.promises) else FOREVER_MS
         return customer
-
-
-def _matters_until(promise: Promise) -> int:
-    """The last moment at which a touch could concern a promise: an open wish outlives its journey."""
-    if promise.settled_ms is not None:
-        return promise.settled_ms
-    return promise.requested_ms if promise.kind.holds else FOREVER_MS

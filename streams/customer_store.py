@@ -11,7 +11,11 @@ from streams.states import unpack_head, unpack_touches
 
 
 class CustomerStore:
-    """`dirty`: customers who have changed since they were written. `merged`: customers who may belong to others."""
+    """`dirty`: customers who have changed since they were written.
+
+    `merged`: customers of whom links say something, that they belong to others or that a person took something from
+    them; a `customer_id` of whom nothing is said has no identity.
+    """
 
     def __init__(self, number: int, partitions: int, policy: Policy, hot_customers: int) -> None:
         self.number = number
@@ -52,8 +56,8 @@ class CustomerStore:
             customer = Customer(key, self.policy)
             if customer.key_hash % self.partitions != self.number or self.block_list.holds(key):
                 return None
-            if key in self.merged:
-                customer.identity = IdentityState()
+        if customer.identity is None and key in self.merged:
+            customer.identity = IdentityState()
         self.hot[key] = customer
         return customer
 
@@ -67,7 +71,8 @@ class CustomerStore:
     def _evict(self) -> None:
         surplus = len(self.hot) - self._hot_customers
         if surplus > 0:
-            idle = [key for key in self.hot if key not in self.dirty]
+            # Of some that wait for their first touchpoint nothing is stored.
+            idle = [key for key in self.hot if key not in self.dirty and key in self.cold]
             # First those whose touches have all gone to somebody else.
             idle.sort(key=lambda key: bool(self.hot[key].log))
             for key in idle[:surplus]:

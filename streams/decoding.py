@@ -87,7 +87,7 @@ class Decoder:
         """The verdict on each record. Never raises for what a record holds."""
         if topic == IDENTITY_LINKS:
             return decode_links(topic, partition, records)
-        chunk = DecodedChunk(topic, partition, records[-1].offset + 1)
+        chunk = DecodedChunk(topic, partition, records[-1].offset + 1, pseudonymiser=self._door.pseudonymiser)
         # What was sent on was judged at its first door.
         is_sent_on = topic == TOUCHPOINTS_REKEYED
         if is_sent_on:
@@ -127,6 +127,9 @@ class Decoder:
         entry = self._properties.get(wire.type)
         if key is None or entry is None or wire.schema_version not in self._versions:
             return None
+        # Which two customers it joins is for the contract to judge.
+        if entry.name == CUSTOMERS_MERGED:
+            return None
         order_id, case_id = wire.order_id, wire.case_id
         if not (order_id is None or is_clean_text(order_id)) or not (case_id is None or is_clean_text(case_id)):
             return None
@@ -143,8 +146,7 @@ class Decoder:
         )  # fmt: skip
         if is_sent_on:
             return _follow(record, read_hop(record), Arrival(record.offset, key, touch, wire))
-        is_plain = len(identifiers) == 1 and kind != CUSTOMERS_MERGED
-        return Arrival(record.offset, key, touch, wire, is_plain=is_plain)
+        return Arrival(record.offset, key, touch, wire, is_plain=len(identifiers) == 1)
 
     def _key_of(self, identifiers: dict[str, str]) -> str | None:
         if len(identifiers) == 1:

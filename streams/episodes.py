@@ -29,7 +29,8 @@ NO_CONTEXT = Context()
 class EpisodeBook:
     """`states` by episode id, `changes` since they were last taken. `orphaned_ids`: rows to be taken back.
 
-    `silent_ids`: among the changes, what was told long ago and is over; it is just written again.
+    `told_ids`: episodes that were told and forgotten here. `silent_ids`: among the changes, those of them that are
+    over; they are just written again.
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class EpisodeBook:
         "orphaned_ids",
         "silent_ids",
         "states",
+        "told_ids",
         "watch",
     )
 
@@ -50,6 +52,7 @@ class EpisodeBook:
         self.states: dict[str, EpisodeState] = {}
         self.changes: list[EpisodeState] = []
         self.orphaned_ids: set[str] = set()
+        self.told_ids: set[str] = set()
         self.silent_ids: set[str] = set()
         self.because: WithdrawnBecause = "late_data"
         self._has_moved = False
@@ -99,7 +102,7 @@ class EpisodeBook:
         change = _change_of(former, state)
         if change is None:
             return
-        if former is None and state.status == "resolved" and state.episode_id in self.orphaned_ids:
+        if former is None and state.status == "resolved" and state.episode_id in self.told_ids:
             self.silent_ids.add(state.episode_id)
         self.states[state.episode_id] = state = msgspec.structs.replace(state, change=change)
         self.changes.append(state)
@@ -146,6 +149,7 @@ class EpisodeBook:
         """The orphaned rows that no clean run would have."""
         orphans = sorted(self.orphaned_ids - self.states.keys())
         self.orphaned_ids.clear()
+        self.told_ids.clear()
         return orphans
 
     def of_journey(self, journey_id: str) -> list[EpisodeState]:

@@ -31,10 +31,18 @@ class Errands:
         self.is_pressing = self.is_piling = False
 
     async def ask(
-        self, partitions: Mapping[int, Partition], attempt: Callable[[Callable[[], Answers]], Answers]
+        self,
+        partitions: Mapping[int, Partition],
+        attempt: Callable[[Callable[[], Answers]], Answers],
+        *,
+        evidence_only: bool = False,
     ) -> dict[Partition, Answers]:
-        """What each partition can be answered now, read without holding anything up. Raises Terminal."""
-        asked = {each: asks for each in partitions.values() if (asks := each.identities.ask(self._most_moves))}
+        """What each partition can be answered now, read without holding anything up. Raises Terminal.
+
+        `evidence_only`: leave histories for another time.
+        """
+        most = 0 if evidence_only else self._most_moves
+        asked = {each: asks for each in partitions.values() if (asks := each.identities.ask(most))}
         if not asked:
             return {}
         reader = HistoryReader(self._writer, next(iter(asked)).policy.plan.keeps)

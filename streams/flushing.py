@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,17 @@ from faust.types import TP
 
 from schemas.errors import Fenced, Transient
 from schemas.settings import Settings
+from schemas.topics import TOUCHPOINTS
 from sinks import tables
 from sinks.state_store import Flush as Progress
 from sinks.state_store import current_epoch, record_flush
 from sinks.tables import Table
 from sinks.writer import Writer, retry
 from streams.metrics import Metrics
+from streams.partition import Partition
 from streams.row_blocks import blocks
 from streams.rows import Rows
+from streams.rules.model import Rule
 
 LAST_FLUSHES = 3
 LIVE_WITHIN_MS = 60_000
@@ -62,6 +65,33 @@ class Flush:
     def row_count(self) -> int:
         """Touchpoints in it."""
         return len(self.rows.touchpoints)
+
+
+def gather(
+    partitions: Iterable[Partition], committing: Container[int], rules: Mapping[str, Rule], now_ms: int
+) -> tuple[Rows, list[Progress]]:
+    """What partitions have that is unwritten, and how far those are then that have some or are to be committed."""
+    rows, progress = Rows(), list[Progress]()
+    for each in partitions:
+        if each.is_unwritten or each.number in committing:
+            each.gather(rows, rules, now_ms)
+            # What waits will be judged by the time at which it came, by whoever reads it again.
+            time_ms = min(each.time_ms, each.waiting.first_reached_ms)
+            progress.append((each.number, each.epoch, each.flushes, time_ms, written_positions(each)))
+    return rows, progress
+
+
+def written_positions(partition: Partition) -> dict[str, int]:
+    """The offset after what the next flush has all of, by topic: what waits is read again by the next worker."""
+    first = partition.waiting.first_offset
+    return {**partition.positions, **({} if first is None else {TOUCHPOINTS: first})}
+
+
+def part_positions(uncommitted: Mapping[TP, int], progress: Iterable[Progress]) -> tuple[dict[TP, int], dict[TP, int]]:
+    """What can be committed with a flush, and what is to be committed with the next, as something before it waits."""
+    written = {number: positions for number, *_, positions in progress}
+    committed = {tp: min(offset, written[tp.partition][tp.topic]) for tp, offset in uncommitted.items()}
+    return committed, {tp: offset for tp, offset in uncommitted.items() if committed[tp] < offset}
 
 
 def is_flush_due(waiting: int, settings: Settings, left: int) -> bool:

@@ -33,7 +33,7 @@ class HistoryReader:
     def answer(self, asks: Asks) -> Answers:
         """All that is asked."""
         return Answers(
-            self.read_known(asks.evidence),
+            self._read_known(asks.evidence, asks.linked),
             self._read_histories(asks.moving, MOST_MOVED),
             self._read_histories(self._choose(asks.partial), None),
             asks.staying,
@@ -49,9 +49,17 @@ class HistoryReader:
             found[key.decode()].evidence.append(said)
         return found
 
+    def _read_known(self, keys: Sequence[str], linked: Sequence[str]) -> dict[str, Known]:
+        known, sizes = self.read_known(keys), self._read_sizes(linked)
+        return {**known, **{key: known[key]._replace(is_stored=customer_name(key) in sizes) for key in linked}}
+
+    def _read_sizes(self, keys: Sequence[str]) -> dict[str, int]:
+        """How many touchpoints, or more, are stored under each that has any, by the customer's name."""
+        return {name.decode(): int(count) for name, count in self._ask(queries.SIZES, list(map(customer_name, keys)))}
+
     def _choose(self, keys: Sequence[str]) -> list[str]:
         """As many of the customers as may be read whole at once, at least one; the others have to wait."""
-        counts = {name.decode(): int(count) for name, count in self._ask(queries.SIZES, list(map(customer_name, keys)))}
+        counts = self._read_sizes(keys)
         chosen, left = list[str](), MOST_STITCHED
         for key in keys:
             left -= counts.get(customer_name(key), 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -137,6 +139,13 @@ class Metrics:
             TIME_TO_MERGE_SECONDS,
             registry,
         )
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Count what is spent in here as a step's time."""
+        began = time.perf_counter()
+        yield
+        self.steps.labels(step).inc(time.perf_counter() - began)
 
     def count_touchpoints(
         self, accepted: Mapping[str, int], duplicate: Mapping[str, int], late: Mapping[str, int]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from schemas.links import Link
 from schemas.moments import format_epoch_ms
+from streams.records import Arrival
 from streams.states import EpisodeState
 
 MANY_LATE = 100
@@ -24,7 +26,10 @@ class Sending(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """Counters are by source, `identity` by what was done; `merge_seconds`: from a first touchpoint to its link."""
+    """Counters are by source, `identity` by what was done; `merge_seconds`: from a first touchpoint to its link.
+
+    `links` are those among the sendings that say what was seen together; `handed` arrivals go to these keys.
+    """
 
     accepted: Counter[str] = field(default_factory=Counter)
     duplicate: Counter[str] = field(default_factory=Counter)
@@ -33,6 +38,8 @@ class Outcome:
     hops: Counter[int] = field(default_factory=Counter)
     merge_seconds: list[float] = field(default_factory=list)
     sendings: list[Sending] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    handed: defaultdict[str, list[Arrival]] = field(default_factory=lambda: defaultdict(list))
     changes: list[tuple[str, EpisodeState]] = field(default_factory=list)
 
     @property

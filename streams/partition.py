@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import repeat
 
 from schemas.catalogue import UNSTITCHED
 from schemas.identifiers import customer_key
@@ -15,15 +16,19 @@ from streams.episodes import NO_CONTEXT
 from streams.gathering import Cold, gather_customer, gather_gone, gather_identity
 from streams.identity.asking import History
 from streams.identity.desk import IdentityDesk
-from streams.identity.sending import forward_misrouted
+from streams.identity.erasing import without_erased
+from streams.identity.listening import listen
+from streams.identity.reach import NOWHERE, Reach
+from streams.identity.sending import turn_away
 from streams.outcome import Outcome
 from streams.policy import Policy, Verdict
 from streams.records import Arrival, DecodedChunk
-from streams.retaken import Retaken
+from streams.retaken import NOTHING, Retaken, Told
 from streams.rows import Origin, Rows, TouchpointColumns
 from streams.rules.model import Rule
 from streams.states import EpisodeState
 from streams.touch import Touch
+from streams.waiting import Waited, Waiting
 
 EPOCH_BITS = 32
 
@@ -42,10 +47,13 @@ class Partition(CustomerStore):
         self.epoch = epoch
         self.flushes = 0
         self.time_ms = time_ms
+        # Nothing that ends later is forgotten: a worker that takes over here may read what belongs to it once more.
+        self._forget_until_ms = time_ms
         # The highest time of what others sent on: time gets there once nothing is left that was before.
         self.ahead_ms = 0
         self.positions: dict[str, int] = {}
         self.retaken = Retaken()
+        self.waiting = Waiting()
         self.touchpoints = TouchpointColumns()
         self._due: list[tuple[int, str]] = []
         self._to_forget: set[str] = set()
@@ -75,12 +83,12 @@ class Partition(CustomerStore):
     def adopt_orphans(
         self, customer_name: str, journey_ids: Iterable[str], promise_ids: Iterable[str], episode_ids: Iterable[str]
     ) -> None:
-        """Have rows that an unfinished flush left behind corrected or retracted with the next flush."""
+        """Have rows that an unfinished flush left behind corrected or retracted with the next; `detect` must follow."""
         key = customer_key(customer_name)
         customer = self.find(key)
         if customer is not None:
             customer.adopt_orphans(journey_ids, promise_ids, episode_ids)
-            self._review({key: customer}, Outcome())
+            self._unreviewed[key] = customer
 
     def process(self, chunk: DecodedChunk) -> Outcome:
         """Take one chunk: deduplicate, stitch, detect. Rows wait in the partition until `gather`."""
@@ -92,41 +100,75 @@ class Partition(CustomerStore):
         """Review the customers that `stitch` touched, and let time pass to where the chunks brought it."""
         self.advance(self.time_ms, outcome)
 
-    def stitch(self, chunk: DecodedChunk) -> Outcome:
+    def stitch(self, chunk: DecodedChunk, *, is_behind: bool = False) -> Outcome:
         """Take one chunk without looking for friction yet; `detect` must follow before `gather`.
 
-        After several chunks it costs less: a customer is reviewed once. What it finds then is the same.
+        After several chunks it costs less: a customer is reviewed once. What it finds then is the same. `is_behind`: as
+        nobody waits for it, what comes under weaker identifiers may wait too, until `stitch_waiting`.
         """
         outcome = Outcome()
         if chunk.releases or chunk.rebuilds or chunk.links or chunk.forgotten:
-            self.identities.read(chunk, outcome)
+            listen(self.identities, chunk, outcome)
+        if chunk.refusals and self.block_list:
+            kept = without_erased(chunk, self.block_list)
+            outcome.identity["forgotten"] += len(chunk.refusals) - len(kept)
+            chunk.refusals = kept
+        self.positions[chunk.topic] = chunk.next_offset
+        # What others send on may be far ahead of what comes here: were it to move time, that would be late.
+        keeps_time = chunk.topic != TOUCHPOINTS_REKEYED
+        retaken, sets_aside = self.retaken.of(chunk), is_behind and chunk.topic == TOUCHPOINTS
+        self._take(chunk, outcome, retaken=retaken, sets_aside=sets_aside, keeps_time=keeps_time)
+        return outcome
+
+    @property
+    def newcomers(self) -> list[str]:
+        """Keys under which something waits, and of which nothing is known here."""
+        return [key for key in self.waiting if key not in self.hot and key not in self.cold]
+
+    def stitch_handed(self, origin: int, arrivals: list[Arrival], reach: Reach) -> Outcome:
+        """Stitch what another partition, in whose topic it lies, has handed over."""
+        outcome = Outcome()
+        self._take(DecodedChunk(TOUCHPOINTS, origin, 0, arrivals), outcome, reach=reach, keeps_time=False)
+        return outcome
+
+    def stitch_waiting(self, waited: Waited, outcome: Outcome, reach: Reach = NOWHERE) -> None:
+        """Stitch what has waited; the outcome's `handed` are for others within reach."""
+        arrivals, came_ms = [each for each, _ in waited], [moment for _, moment in waited]
+        now_ms = self.time_ms
+        self._take(DecodedChunk(TOUCHPOINTS, self.number, 0, arrivals), outcome, came_ms, reach=reach)
+        self.time_ms = now_ms
+
+    def _take(
+        self, chunk: DecodedChunk, outcome: Outcome, came_ms: Iterable[int] = repeat(0), *,
+        retaken: Set[Told] = NOTHING, sets_aside: bool = False, reach: Reach = NOWHERE, keeps_time: bool = True,
+    ) -> None:  # fmt: skip
         touched = self._unreviewed
         accepted: list[Arrival] = []
         customers: list[Customer] = []
         late: list[int] = []
-        hot, time_ms, in_time, retaken = self.hot, self.time_ms, Verdict.ACCEPTED, self.retaken.of(chunk)
-        # What others send on may be far ahead of what comes here: were it to move time, that would be late.
-        keeps_time = chunk.topic != TOUCHPOINTS_REKEYED
-        for arrival in chunk.arrivals:
-            key = arrival.key
+        hot, time_ms, in_time, waiting = self.hot, self.time_ms, Verdict.ACCEPTED, self.waiting
+        for arrival, reached_ms in zip(chunk.arrivals, came_ms, strict=False):
+            key, touch = arrival.key, arrival.touch
+            occurred_ms = touch.occurred_ms
+            is_late_again = retaken and (touch.source, touch.event_id, occurred_ms) in retaken
+            if sets_aside and arrival.is_plain and not is_late_again and not key.startswith("customer_id:"):
+                time_ms = max(time_ms, occurred_ms)
+                waiting.add(arrival, time_ms)
+                continue
+            if waiting and key in waiting:
+                self.stitch_waiting(waiting.take(key), outcome)  # Under one key all is taken in order of arrival.
             customer = hot.get(key) or self._open(key)
             if customer is None:
-                self._turn_away(arrival, outcome)
+                turn_away(arrival, self.block_list, outcome)
                 continue
-            touch = arrival.touch
-            occurred_ms = touch.occurred_ms
-            if occurred_ms > time_ms and keeps_time:
-                time_ms = occurred_ms
+            time_ms = reached_ms or (max(time_ms, occurred_ms) if keeps_time else time_ms)
             if customer.identity is not None or not arrival.is_plain:
                 self.time_ms = time_ms
-                if not self.identities.take(arrival, customer, outcome):
+                if not self.identities.take(arrival, customer, outcome, reach):
                     self.drop_if_empty(customer)
                     continue
             is_stitched = arrival.is_plain or touch.type not in UNSTITCHED
-            if retaken and (touch.source, touch.event_id, occurred_ms) in retaken:
-                verdict = Verdict.LATE
-            else:
-                verdict = customer.add(touch, time_ms) if is_stitched else in_time
+            verdict = Verdict.LATE if is_late_again else customer.add(touch, time_ms) if is_stitched else in_time
             if verdict is in_time or verdict is Verdict.RETURNED:
                 touched[key] = customer
             elif verdict is Verdict.DUPLICATE:
@@ -148,24 +190,11 @@ class Partition(CustomerStore):
             if customer.identity is not None:
                 self.identities.note(key, arrival)
         self.time_ms = time_ms
-        self._keep(chunk, customers, accepted, late, outcome)
-        return outcome
-
-    def _turn_away(self, arrival: Arrival, outcome: Outcome) -> None:
-        if self.block_list.holds(arrival.key):
-            outcome.identity["forgotten"] += 1
-            return
-        outcome.sendings.append(forward_misrouted(arrival))
-        outcome.identity["misrouted"] += 1
-
-    def _keep(
-        self, chunk: DecodedChunk, customers: list[Customer], accepted: list[Arrival], late: list[int], outcome: Outcome
-    ) -> None:
-        self.positions[chunk.topic] = chunk.next_offset
-        if chunk.topic == TOUCHPOINTS_REKEYED:
-            self.ahead_ms = max([self.ahead_ms, *[arrival.touch.occurred_ms for arrival in accepted]])
+        if accepted and not keeps_time:
+            self.ahead_ms = max(self.ahead_ms, max([arrival.touch.occurred_ms for arrival in accepted]))
         self.touchpoints.extend(chunk, customers, accepted, late)
         outcome.accepted.update([arrival.touch.source for arrival in accepted])
+        outcome.identity["provisional"] += sum([customer.is_provisional for customer in customers])
 
     def _retract(self, customer: Customer, touch: Touch, chunk: DecodedChunk) -> None:
         former = customer.superseded
@@ -252,7 +281,7 @@ class Partition(CustomerStore):
         self._note(customer, customer.review(self.time_ms, self.context), outcome)
         if customer.is_dirty:
             self.dirty[key] = customer
-        may_forget = customer.may_forget(self.time_ms)
+        may_forget = customer.may_forget(min(self.time_ms, self._forget_until_ms))
         if may_forget and key in self.dirty:
             # Nothing is forgotten that is not written; `gather` comes back to it.
             self._to_forget.add(key)
@@ -263,7 +292,7 @@ class Partition(CustomerStore):
 
     def _forget(self, key: str, customer: Customer) -> None:
         kept = len(customer.log)
-        if customer.forget(self.time_ms):
+        if customer.forget(min(self.time_ms, self._forget_until_ms)):
             del self.hot[key]
             self._gone[key] = customer, self.cold.pop(key, None)
             return
@@ -288,7 +317,7 @@ class Partition(CustomerStore):
             gather_gone(customer, origin, rows, cold)
         self.alerts.gather(rules, detected_ms, origin, rows)
         self._evict()
-        self.dirty, self._gone = {}, {}
+        self.dirty, self._gone, self._forget_until_ms = {}, {}, self.waiting.first_reached_ms
         self._forget_written()
         return origin
 
@@ -360,12 +389,12 @@ class Partition(CustomerStore):
     @property
     def is_unreviewed(self) -> bool:
         """Whether `detect` must come before `gather`."""
-        return bool(self._unreviewed)
+        return bool(self._unreviewed or self._unannounced.changes)
 
     @property
     def is_unwritten(self) -> bool:
         """Whether there is anything that a flush would write."""
         return (
-            bool(self._unreviewed or self.dirty or self._gone or self.alerts or len(self.touchpoints))
+            bool(self.waiting or self._unreviewed or self.dirty or self._gone or self.alerts or len(self.touchpoints))
             or self.identities.is_unwritten
         )

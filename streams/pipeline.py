@@ -30,9 +30,9 @@ from streams.configuration import Configuration
 from streams.decoding import Decoder
 from streams.episodes import NO_CONTEXT
 from streams.errands import Errands
-from streams.flushing import Flush, Patience, is_flush_due, observe_flush, write_flush
+from streams.exchange import Exchange
+from streams.flushing import Flush, Patience, gather, is_flush_due, observe_flush, part_positions, write_flush
 from streams.friction.plan import Plan
-from streams.identity.asking import Answers
 from streams.intake import Intake
 from streams.metrics import Metrics
 from streams.outbox import Outbox
@@ -40,14 +40,13 @@ from streams.outcome import Outcome, describe_late
 from streams.partition import Partition
 from streams.records import DecodedChunk, Record
 from streams.refusals import Refusals
-from streams.rows import Rows
 from streams.silence import SOURCE_SILENT
 from streams.states import EpisodeState
 from streams.touch import Touch
 from streams.transport import ChunkConsumer, topic_partitions
 
 TOPICS = (TOUCHPOINTS, TOUCHPOINTS_REKEYED, IDENTITY_LINKS)
-TICK_SECONDS, FIRST_PARTITION = 0.2, 0
+TICK_SECONDS, FIRST_PARTITION, MORE_QUESTIONS = 0.2, 0, 2
 REVOKE_SECONDS, STOP_SECONDS = 5.0, 20.0
 LOOK_ON_CUSTOMERS = 2_000
 """So many customers are looked at in each tick after the rules have changed."""
@@ -71,6 +70,7 @@ class Pipeline:
         self._name = f"{socket.gethostname()}/{os.getpid()}"
         self._decoder = Decoder(configuration.door, configuration.policy.plan.keeps)
         self._partitions: dict[int, Partition] = {}
+        self._exchange = Exchange(self._partitions)
         self._arriving: dict[int, asyncio.Task[Partition]] = {}
         self.refusals = Refusals(outbox, metrics, writer, settings)
         self._uncommitted: dict[TP, int] = {}
@@ -95,7 +95,7 @@ class Pipeline:
 
     @property
     def _unwritten_rows(self) -> int:
-        return self._writing_rows + sum(len(p.touchpoints) for p in self._partitions.values()) + len(self.refusals)
+        return self._writing_rows + self._exchange.unwritten_rows + len(self.refusals)
 
     async def take(self, topic: str, number: int, generation: int, records: list[Record]) -> None:
         """Process one chunk, unless its partition has gone away meanwhile; then its next owner reads it again."""
@@ -105,7 +105,7 @@ class Pipeline:
         if not (fresh := await self.intake.fit(partition, topic, records)):
             return
         began, now_ms = time.perf_counter(), read_clock_ms()
-        with self._timed("decode"):
+        with self._metrics.timed("decode"):
             chunk = self._decoder.decode(topic, number, fresh, now_ms)
         if (excess := await self.refusals.check(chunk)) is not None:
             await self.revoke()
@@ -113,10 +113,12 @@ class Pipeline:
         if topic == TOUCHPOINTS:
             self.hear(number, [arrival.touch for arrival in chunk.arrivals])
         async with self._step:
-            with self._timed("stitch"):
-                outcome = partition.stitch(chunk)
-            if not self.is_behind:
-                with self._timed("detect"):
+            # What waits is taken by the flush that the end of a backlog asks for.
+            is_behind = self.is_behind or self._exchange.is_waiting
+            with self._metrics.timed("stitch"):
+                outcome = partition.stitch(chunk, is_behind=is_behind)
+            if not is_behind:
+                with self._metrics.timed("detect"):
                     partition.detect(outcome)
             await self._act(partition, chunk, outcome, now_ms)
             if self._partitions.get(number) is partition:
@@ -148,7 +150,6 @@ class Pipeline:
         return self._partitions.get(partition.number) is partition
 
     async def _act(self, partition: Partition, chunk: DecodedChunk, outcome: Outcome, now_ms: int) -> None:
-        self._metrics.count_touchpoints(outcome.accepted, outcome.duplicate, outcome.late)
         if outcome.is_mostly_late:
             self._app.logger.warning("%s", describe_late(partition.number, partition.time_ms, outcome))
         for refusal in chunk.refusals:
@@ -156,8 +157,11 @@ class Pipeline:
         await self._publish(partition, outcome, now_ms)
 
     async def _publish(self, partition: Partition, outcome: Outcome, now_ms: int) -> None:
-        with self._timed("tell"):
+        self._metrics.count_touchpoints(outcome.accepted, outcome.duplicate, outcome.late)
+        with self._metrics.timed("tell"):
             await self._errands.send(partition.partitions, outcome)
+            for neighbour, heard in self._exchange.hear(outcome.links, partition.partitions):
+                await self._errands.send(neighbour.partitions, heard)
             await self._alerting.publish(partition, outcome.changes, self._configuration.rules, now_ms)
 
     def _is_live(self, partition: Partition, now_ms: int) -> bool:
@@ -173,6 +177,9 @@ class Pipeline:
         await self._ends.refresh(known)
         for partition in self._partitions.values():
             partition.retaken.check_end(self._ends.end(TOUCHPOINTS, partition.number))
+        if self.is_behind and all(self._ends.is_caught_up(p.number, p.positions) for p in self._partitions.values()):
+            self.is_behind = False
+            self._flush_wanted.set()
 
     async def tick(self) -> None:
         """Let the time of live, caught-up partitions pass with the clock."""
@@ -183,8 +190,9 @@ class Pipeline:
             partition.context = self.context if is_live else self.context._replace(silent={})
             if self._ends.is_caught_up(partition.number, partition.positions):
                 async with self._step:
-                    until_ms = now_ms if is_live else partition.ahead_ms
-                    await self._publish(partition, partition.advance(until_ms), now_ms)
+                    if not partition.waiting:  # No time passes before it is taken.
+                        outcome = partition.advance(now_ms if is_live else partition.ahead_ms)
+                        await self._publish(partition, outcome, now_ms)
             if partition.is_adopting:
                 async with self._step:
                     await self._publish(partition, partition.look_on(LOOK_ON_CUSTOMERS), now_ms)
@@ -243,11 +251,18 @@ class Pipeline:
         """Write all that is unwritten, then commit. Raises Fenced, Terminal or Transient (told to give up)."""
         async with self._flush_lock:
             answers = await self._errands.ask(self._partitions, self._attempt) if with_errands else {}
+            for _ in range(MORE_QUESTIONS if with_errands and not self.is_behind else 0):
+                # What was heard meanwhile concerns some that wait, who would have to be moved later.
+                if self._exchange.is_asking:
+                    async with self._step:
+                        await self._follow("errands", self._exchange.apply(answers))
+                    answers = await self._errands.ask(self._partitions, self._attempt, evidence_only=True)
             async with self._step:
-                with self._timed("errands"):
-                    await self._run_errands(answers)
-                await self._detect_rest()
-                with self._timed("rows"):
+                await self._follow("errands", self._exchange.apply(answers))
+                await self._follow("stitch", self._exchange.settle(is_behind=with_errands and self.is_behind))
+                # Once a flush while the worker is behind, as it is history already.
+                await self._follow("detect", self._exchange.review())
+                with self._metrics.timed("rows"):
                     flush = self._gather()
                 tenure, patience = self.tenure, self._patience
             if flush is None:
@@ -270,46 +285,28 @@ class Pipeline:
         async with self._room:
             self._room.notify_all()
 
-    async def _run_errands(self, answers: Mapping[Partition, Answers]) -> None:
-        for partition in answers.keys() & set(self._partitions.values()):
-            outcome = Outcome()
-            partition.identities.apply(answers[partition], outcome)
-            await self._publish(partition, outcome, read_clock_ms())
+    async def _follow(self, step: str, steps: Iterator[tuple[Partition, Outcome]]) -> None:
+        """Publish what each brings before the next."""
+        while True:
+            with self._metrics.timed(step):
+                brought = next(steps, None)
+            if brought is None:
+                return
+            await self._publish(*brought, read_clock_ms())
 
     def _attempt(self, operation: Callable[[], Result], patience: Patience | None = None) -> Result:
         sleep = (patience or self._patience).sleep
         return retry(operation, now=time.monotonic, sleep=sleep, give_up_after_seconds=None, on_wait=self._note_wait)
-
-    async def _detect_rest(self) -> None:
-        """Look for friction in what came while the worker was behind: once a flush, as it is history already."""
-        for partition in self._partitions.values():
-            if partition.is_unreviewed:
-                outcome = Outcome()
-                with self._timed("detect"):
-                    partition.detect(outcome)
-                await self._publish(partition, outcome, read_clock_ms())
-
-    @contextlib.contextmanager
-    def _timed(self, step: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self._metrics.steps.labels(step).inc(time.perf_counter() - began)
 
     def _gather(self) -> Flush | None:
         self._flush_wanted.clear()  # Also where there is nothing to write: else it would be wanted for ever.
         waits = self._uncommitted or self._facts or self.refusals
         if not waits and not any(p.is_unwritten for p in self._partitions.values()):
             return None
-        rows, now_ms, progress = Rows(), read_clock_ms(), []
         committing = {tp.partition for tp in self._uncommitted}
-        for partition in self._partitions.values():
-            if partition.is_unwritten or partition.number in committing:
-                partition.gather(rows, self._configuration.rules, now_ms)
-                progress.append(
-                    (partition.number, partition.epoch, partition.flushes, partition.time_ms, dict(partition.positions))
-                )
+        rows, progress = gather(self._partitions.values(), committing, self._configuration.rules, read_clock_ms())
         rows.dead_letters, rows.facts, self._facts = self.refusals.take(), self._facts, []
-        positions, self._uncommitted = self._uncommitted, {}
+        positions, self._uncommitted = part_positions(self._uncommitted, progress)
         return Flush(rows, tuple(progress), positions)
 
     def _note_wait(self, error: Transient, attempt: int, seconds: float) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from streams.friction.plan import Plan
 from streams.identity.choice import Limits
 from streams.scoring import JourneyFacts, Weights
-from streams.stitching import StitchingRules
+from streams.stitching import Journey, StitchingRules
 
 ScoreCells = tuple[float, float, str, str, str, str]
 """Experience and effort, then names and values of the parts of each, joined."""
@@ -37,6 +37,16 @@ class Policy:
     def reach_ms(self) -> int:
         """How long after a lone touchpoint its journey can still change."""
         return self.stitching.gap_ms + self.stitching.lateness_ms
+
+    def forgettable_ms(self, journey: Journey) -> int:
+        """Until when a journey that is over has to be kept: something could still change it, or the rules look back."""
+        rules = self.stitching
+        closes_ms = journey.closes_ms(rules)
+        if journey.has_signals:
+            closes_ms = max(closes_ms, journey.last.occurred_ms + self.plan.lookback_ms)
+        if any(promise.settling is None for promise in journey.promises):
+            closes_ms = max(closes_ms, journey.last.occurred_ms + rules.max_gap_ms)
+        return closes_ms + rules.lateness_ms
 
 
 class Verdict(IntEnum):

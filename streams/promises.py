@@ -202,6 +202,12 @@ class Promise:
         copy.parcels, copy.arrived, copy.informed = self.parcels, self.arrived, self.informed
         return copy
 
+    @property
+    def matters_until_ms(self) -> int:
+        """The last moment at which a touch could concern it: an open wish outlives its journey."""
+        open_until_ms = self.requested_ms if self.kind.holds else FOREVER_MS
+        return open_until_ms if self.settled_ms is None else self.settled_ms
+
     def is_owed(self, at_ms: int) -> bool:
         """Whether it still holds its journey open at that time: neither settled nor withdrawn nor lapsed."""
         if self.settling is not None and self.settling.occurred_ms <= at_ms:

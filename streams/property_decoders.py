@@ -107,6 +107,7 @@ def _struct_of(model: type[Properties]) -> type[msgspec.Struct]:
     return msgspec.defstruct(f"Fast{model.__name__}", [*required, *optional])
 
 
+@cache
 def _moments_of(model: type[Properties]) -> tuple[str, ...]:
     hints = typing.get_type_hints(model)
     return tuple(name for name in model.model_fields if hints[name] in (datetime, datetime | None))

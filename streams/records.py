@@ -10,6 +10,7 @@ import msgspec
 
 from schemas.catalogue import Source
 from schemas.errors import Undecodable
+from schemas.identifiers import Pseudonymiser
 from schemas.links import Link
 from streams.touch import Touch
 
@@ -53,23 +54,30 @@ class Hop(msgspec.Struct, frozen=True, gc=False):
 
     `via`: the identifiers on its way, its own first, each with the version of the link that it went by. `moves`: how
     often it was sent on. `received_ms`: when it reached the door. `circle`: the links of a circle that its way has led
-    through; while all of them hold it stays where it was sent.
+    through; while all of them hold it stays where it was sent. `barred_by`: the customer to whom they would lead, who
+    must not have it.
     """
 
     via: tuple[tuple[str, int], ...] = ()
     moves: int = 0
     received_ms: int = 0
     circle: tuple[tuple[str, int], ...] = ()
+    barred_by: str = ""
 
 
 NO_HOP = Hop()
 
 
 class Release(msgspec.Struct, frozen=True):
-    """That what came through links of `identifier` older than `version` must go back to it."""
+    """That what came through links of `identifier` older than `version` must go back to it.
+
+    Or, where `act_ms` says when a person said so: that nothing may come through it by whatever way, or may again.
+    """
 
     identifier: str
     version: int
+    act_ms: int = 0
+    is_barred: bool = False
 
 
 class Arrival(msgspec.Struct, gc=False):
@@ -112,7 +120,8 @@ class DecodedChunk:
     """The verdicts on one chunk of one partition, in offset order. `next_offset` is the one after its last record.
 
     `links`, `releases` (each with the key of whom it concerns) and `forgotten` identifiers are what it says of
-    identity; `rebuilds` are keys of customers who have to be stitched anew.
+    identity; `rebuilds` are keys of customers who have to be stitched anew. `pseudonymiser`: what hides personal
+    identifiers at the door.
     """
 
     topic: str
@@ -124,6 +133,7 @@ class DecodedChunk:
     releases: list[tuple[str, Release]] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     rebuilds: list[str] = field(default_factory=list)
+    pseudonymiser: Pseudonymiser | None = None
 
     @property
     def first_offset(self) -> int:

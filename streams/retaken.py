@@ -1,15 +1,16 @@
-"""What was found late, and may be read again after a flush that was cut off. Pure."""
+"""What may be read again after a flush that was cut off. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
 from schemas.topics import TOUCHPOINTS
-from streams.records import DecodedChunk
+from streams.records import Arrival, DecodedChunk
 
 Told = tuple[str, str, int]
 """(source, event id, epoch milliseconds of when it happened): two records of the same are one touchpoint."""
 NOTHING: Set[Told] = frozenset()
+ENDLESS = 2**63
 
 
 class Retaken:
@@ -19,11 +20,21 @@ class Retaken:
     show in the results.
     """
 
-    def __init__(self, late: Sequence[tuple[str, str, int, int]] = (), position: int = 0) -> None:
-        """`late`: what was told of each, and its offset. `position`: where the last complete flush ended."""
+    def __init__(
+        self, late: Sequence[tuple[str, str, int, int]] = (), position: int = 0, taken_until: int = ENDLESS
+    ) -> None:
+        """`late`: what was told of each, and its offset. `position`: where the last complete flush ended.
+
+        `taken_until`: the first offset that no former owner can have got to; 0 where there never was one.
+        """
         self._position = position
+        self._taken_until = taken_until
         self._late: Set[Told] = {(source, event_id, occurred_ms) for source, event_id, occurred_ms, _ in late}
         self._last = max((offset for *_, offset in late), default=0)
+
+    def may_be_written(self, arrival: Arrival) -> bool:
+        """Whether a former owner may have taken this and have written it."""
+        return not arrival.is_plain or arrival.offset < self._taken_until
 
     def of(self, chunk: DecodedChunk) -> Set[Told]:
         """Those that may be in this chunk."""

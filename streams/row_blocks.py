@@ -11,8 +11,11 @@ from streams.rows import Rows
 
 
 def blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
-    """Tables in writing order: what people read first, customer states last."""
+    """Tables in writing order: to whom identifiers belong, as touchpoints are with them by that, then what people read
+    first; customer states last.
+    """
     return [
+        (tables.IDENTITY_OWNERS, _transposed(rows.identity_owners)),
         (tables.TOUCHPOINTS, rows.touchpoints.columns),
         (tables.JOURNEYS, _transposed(rows.journeys)),
         (tables.PROMISES, _transposed(rows.promises)),
@@ -20,7 +23,6 @@ def blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
         (tables.DEAD_LETTERS, _transposed(rows.dead_letters)),
         (tables.FACTS, _transposed(rows.facts)),
         (tables.IDENTITY_LINKS, _transposed(rows.identity_links)),
-        (tables.IDENTITY_OWNERS, _transposed(rows.identity_owners)),
         (tables.JOURNEY_REDIRECTS, _transposed(rows.redirects)),
         (tables.CUSTOMER_STATE, _transposed(rows.states)),
     ]

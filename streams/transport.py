@@ -17,6 +17,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from streams.pace import Pace
+
 
 class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     """Assigns by range, so that one worker owns the same partitions of every topic."""
@@ -27,7 +29,17 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = 250
         # What its sender has taken back did not happen.
         consumer._isolation_level = "read_committed"
+        self._pace = Pace()
         return consumer
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
+    ) -> Any:
+        # Where its fetcher keeps what has come and was not taken is aiokafka's own affair.
+        chosen = cast(set[TP], self._pace.choose(consumer._fetcher._records, active_partitions))
+        taken: Any = await super()._fetch_records(consumer, chosen, timeout=timeout, max_records=max_records)
+        self._pace.note(taken)
+        return taken
 
 
 class _Unread(dict[Any, Any]):

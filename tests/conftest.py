@@ -4,11 +4,15 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 
 from deploy.local import apache_kafka
 from deploy.local.stack import LocalStack
 from tests.sinks import zookeeper_server
+
+pytest_plugins = ["tests.faults.count_table"]
+"""The process that only hands tests to others, as with pytest-xdist, reads this file alone."""
 
 MISSING: dict[str, Callable[[], str | None]] = {
     "apache_kafka": apache_kafka.why_missing,
@@ -28,9 +32,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_configure() -> None:
-    """Have Ctrl-C mean something to what tests start, also where the tests themselves run in the background."""
+    """Have Ctrl-C mean something to what tests start, also where they run in the background; time no example."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes says more about the machine than about the code.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,8 @@ from deploy.local.supervisor import Process, ProcessSpec, ProcessStatus, Restart
 from schemas.errors import Misconfigured
 
 STACK_FILE = "stack.json"
+CLOCK_STEP_SECONDS = 60.0
+"""The clock of a machine may be set by so much while a stack runs on it."""
 USERS = (clickhouse.WRITER, clickhouse.ANALYST)
 
 KafkaKind = Literal["memory", "apache"]
@@ -253,10 +255,14 @@ def read_stack(directory: Path) -> StackAddresses | None:
 
 
 def _is_alive(pid: int, created_at: float) -> bool:
-    """A process id alone could have been given to another process since."""
+    """A process id alone could have been given to another process since.
+
+    When a process was created is told by the clock as it is now: where that was set, it is not the same as it was.
+    """
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        return bool(abs(process.create_time() - created_at) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
+        is_same = abs(process.create_time() - created_at) < CLOCK_STEP_SECONDS
+        return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 

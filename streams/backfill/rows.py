@@ -18,7 +18,7 @@ from schemas.topics import REPLAY_HEADER, TOUCHPOINTS
 from streams.decoding import Decoder
 from streams.forgotten import BlockList
 from streams.identity.choice import Limits
-from streams.identity.erasing import strip
+from streams.identity.erasing import admit, without_erased
 from streams.identity.sending import links_of, origin
 from streams.records import Arrival, DecodedChunk, Refusal
 from streams.rows import TouchpointColumns
@@ -109,8 +109,7 @@ class Doorman:
         if not records:
             return
         chunk = self.decoder.decode(TOUCHPOINTS, number, records, now_ms)
-        batch.refusals += chunk.refusals
-        arrivals = self._without_forgotten(batch, chunk.arrivals)
+        arrivals = self._without_forgotten(batch, chunk)
         for arrival in arrivals:
             if len(arrival.wire.identifiers) > 1 or arrival.touch.type == CUSTOMERS_MERGED:
                 for link in links_of(arrival, arrival.key):
@@ -122,14 +121,15 @@ class Doorman:
             batch.newest_ms, self.partitions, [a.key for a in arrivals], [a.touch.occurred_ms for a in arrivals]
         )
 
-    def _without_forgotten(self, batch: Batch, arrivals: list[Arrival]) -> list[Arrival]:
-        if not len(self.block_list):
-            return arrivals
-        kept = [arrival for arrival in arrivals if not self.block_list.holds(arrival.key)]
-        batch.forgotten += len(arrivals) - len(kept)
-        for arrival in kept:
-            strip(arrival, self.block_list)
-        return kept
+    def _without_forgotten(self, batch: Batch, chunk: DecodedChunk) -> list[Arrival]:
+        """What is accepted; what is refused goes to the batch."""
+        arrivals, refusals = chunk.arrivals, chunk.refusals
+        if len(self.block_list):
+            arrivals = [a for a in arrivals if not self.block_list.holds(a.key) and admit(a, self.block_list)]
+            refusals = without_erased(chunk, self.block_list)
+        batch.forgotten += len(chunk.arrivals) - len(arrivals) + len(chunk.refusals) - len(refusals)
+        batch.refusals += refusals
+        return arrivals
 
     def note_teachings(self, batch: Batch, teachings: Sequence[Teaching]) -> None:
         """Add what touchpoints say of identity to a batch."""

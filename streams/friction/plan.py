@@ -74,9 +74,12 @@ class Plan:
             yield partial(MismatchFold, rule, rule.mismatch), rule.mismatch.said.types, types
 
     @cached_property
-    def numbers(self) -> dict[str, frozenset[int]]:
-        """The folds, by number, that look at a type."""
-        return {name: frozenset(number for number, _ in route) for name, route in self.routes.items()}
+    def numbers(self) -> dict[str, list[int]]:
+        """The folds of each rule, by number."""
+        numbers: dict[str, list[int]] = {}
+        for number, (rule, _) in enumerate(self.makers):
+            numbers.setdefault(rule.id, []).append(number)
+        return numbers
 
     @cached_property
     def keeps(self) -> dict[str, tuple[str, ...]]:

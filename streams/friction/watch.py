@@ -86,8 +86,10 @@ class Watch:
 
     def upset(self, types: Iterable[str]) -> None:
         """Touches of these types came or went out of order."""
+        routes, folds = self.plan.routes, self._folds
         for kind in types:
-            self._stale.update(self.plan.numbers.get(kind, ()))
+            # Where nothing has begun, what only goes on changes nothing.
+            self._stale.update([number for number, begins in routes.get(kind, ()) if begins or number in folds])
         self._kinds.update(self.plan.deadlines)
         for sequel in self._sequels.values():
             sequel.forget()
@@ -130,9 +132,9 @@ class Watch:
 
     def _begin_anew(self, signals: Sequence[Touch]) -> None:
         """Fold all signals again for the rules that are out of step. A rule's folds begin anew together."""
-        makers, routes = self.plan.makers, self.plan.routes
-        rules = frozenset(makers[number][0].id for number in self._stale)
-        stale = {number for number, (rule, _) in enumerate(makers) if rule.id in rules}
+        routes = self.plan.routes
+        rules = frozenset([self.plan.makers[number][0].id for number in self._stale])
+        stale = {number for rule in rules for number in self.plan.numbers[rule]}
         for origin in {*self._board.origins_of(rules), *(each for each in self._due if each.rule.id in rules)}:
             if not isinstance(origin, DeadlineFold):
                 self._board.put(origin, ())

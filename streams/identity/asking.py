@@ -14,10 +14,11 @@ from streams.touch import Touch
 @dataclass(slots=True)
 class Asks:
     """Keys of which something must be read: evidence, what has to move, whole histories. Of `staying` there is nothing
-    to be read, as it moves nowhere.
+    to be read, as it moves nowhere. Of those among `evidence` that are `linked` it is asked whether anything is stored.
     """
 
     evidence: list[str] = field(default_factory=list)
+    linked: list[str] = field(default_factory=list)
     moving: list[str] = field(default_factory=list)
     partial: list[str] = field(default_factory=list)
     staying: list[str] = field(default_factory=list)
@@ -43,12 +44,16 @@ class History:
 
 
 class Known(NamedTuple):
-    """What is known of an identifier: evidence, and what was decided by it last, `version` 0 if nothing was."""
+    """What is known of an identifier: evidence, and what was decided by it last, `version` 0 if nothing was.
+
+    `is_stored`: touchpoints may be stored under it.
+    """
 
     evidence: list[Evidence]
     owner: str = ""
     status: Status = ""
     version: int = 0
+    is_stored: bool = True
 
 
 class Answers(NamedTuple):
@@ -74,6 +79,7 @@ def join(asked: Iterable[Asks]) -> Asks:
     joined = Asks()
     for asks in asked:
         joined.evidence += asks.evidence
+        joined.linked += asks.linked
         joined.moving += asks.moving
         joined.partial += asks.partial
         joined.staying += asks.staying

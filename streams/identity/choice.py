@@ -12,6 +12,8 @@ import msgspec
 from schemas.links import HUMAN_RULES, MOST_OWNERS_KEPT, Link, LinkRule, strength
 
 Status = Literal["", "linked", "conflict", "flagged", "unlinked", "loop"]
+ENDS = frozenset({"loop", "unlinked"})
+"""What is decided of an identifier that has an owner to whom nothing gets."""
 
 MOST_OWNERS: Mapping[str, int] = {"loyalty_id": 3, "phone": 3, "email": 3, "device_id": 5, "anonymous_id": 3}
 """A household shares a phone or a card, a few people a device; a tablet in a store is everybody's and nobody's."""
@@ -22,14 +24,23 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Limits:
-    """With how many owners of one kind in one window an identifier still links. Windows do not slide."""
+    """With how many owners of one kind in one window an identifier still links. Windows do not slide.
+
+    `unique_kinds`: those that one person has for himself. `nobody`: values that never link, whatever their kind.
+    """
 
     window_ms: int = 30 * DAY_MS
     most_owners: Mapping[str, int] = field(default_factory=lambda: MOST_OWNERS)
+    unique_kinds: frozenset[str] = UNIQUE_KINDS
+    nobody: frozenset[str] = frozenset()
 
     def most(self, identifier: str) -> int | None:
         """The limit of an identifier's kind; None where there is none."""
         return self.most_owners.get(identifier.partition(":")[0])
+
+    def is_nobody(self, identifier: str) -> bool:
+        """Whether an identifier's value names nobody."""
+        return bool(self.nobody) and identifier.partition(":")[2] in self.nobody
 
 
 class Evidence(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -75,6 +86,10 @@ def decide(identifier: str, evidence: Iterable[Evidence], limits: Limits) -> Dec
         return Decision(act.owner, "linked", 1, act)
     undone = {owner for owner, act in acts.items() if act.rule == "unlinked"}
     free = [each for each in given if each.owner not in undone and may_link(identifier, each)]
+    if free and limits.nobody:
+        free = [each for each in free if not limits.is_nobody(each.owner)]
+        if not free or limits.is_nobody(identifier):
+            return Decision("", "flagged", 0)
     if not free:
         return Decision("", "unlinked" if undone else "")
     owners = _count_owners(free, limits.window_ms)
@@ -83,7 +98,7 @@ def decide(identifier: str, evidence: Iterable[Evidence], limits: Limits) -> Dec
         return Decision("", "flagged", owners)
     best = min(free, key=lambda each: each.rank)
     has_rivals = any(each.owner != best.owner and strength(each.owner) == strength(best.owner) for each in free)
-    is_unique = most is None or identifier.partition(":")[0] in UNIQUE_KINDS
+    is_unique = most is None or identifier.partition(":")[0] in limits.unique_kinds
     return Decision(best.owner, "conflict" if has_rivals and is_unique else "linked", owners, best)
 
 
@@ -98,29 +113,33 @@ def may_link(identifier: str, evidence: Evidence) -> bool:
 def add_evidence(kept: list[Evidence], new: Evidence, limits: Limits) -> bool:
     """Keep new evidence where it could decide anything; returns whether it was kept.
 
-    Of one owner, rule and window the first is enough, and once a window is full of owners no further ones are kept: so
-    it is bounded, however many customers share an identifier.
+    Of one owner, rule and window the first is enough, and of a window full of owners of one kind those that were seen
+    first: so it is bounded, however many customers share an identifier, and order of arrival changes nothing.
     """
     if new.rule in HUMAN_RULES:
         if new in kept:
             return False
         kept.append(new)
         return True
-    window = new.occurred_ms // limits.window_ms
-    owners = set()
+    window, kind = new.occurred_ms // limits.window_ms, strength(new.owner)
+    rivals = []
     for place, each in enumerate(kept):
-        if each.rule != new.rule or each.occurred_ms // limits.window_ms != window:
+        if each.rule != new.rule or each.occurred_ms // limits.window_ms != window or strength(each.owner) != kind:
             continue
         if each.owner == new.owner:
             if new.rank < each.rank:
                 kept[place] = new
                 return True
             return False
-        owners.add(each.owner)
-    if len(owners) > MOST_OWNERS_KEPT:
-        return False
-    kept.append(new)
-    return True
+        rivals.append(place)
+    if len(rivals) <= MOST_OWNERS_KEPT:
+        kept.append(new)
+        return True
+    last = max(rivals, key=lambda place: kept[place].rank)
+    if new.rank < kept[last].rank:
+        kept[last] = new
+        return True
+    return False
 
 
 def _last_acts(evidence: Iterable[Evidence]) -> dict[str, Evidence]:

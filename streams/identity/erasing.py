@@ -2,18 +2,64 @@
 
 from __future__ import annotations
 
-from schemas.identifiers import record_key
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from schemas.catalogue import CUSTOMERS_MERGED
+from schemas.identifiers import PERSONAL_KINDS, Pseudonymiser, record_key
 from streams.forgotten import BlockList
 from streams.identity.state import IdentityState
-from streams.records import Arrival
+from streams.records import Arrival, DecodedChunk, Refusal
 
 
-def strip(arrival: Arrival, block_list: BlockList) -> None:
-    """Take erased identifiers off a touchpoint of somebody else."""
+def admit(arrival: Arrival, block_list: BlockList) -> bool:
+    """Take erased identifiers off a touchpoint of somebody else. False where it tells of nothing but an erased one."""
+    if arrival.touch.type == CUSTOMERS_MERGED:
+        merged = msgspec.json.decode(arrival.wire.properties).get("merged_id")
+        if block_list.holds(record_key("customer_id", str(merged))):
+            return False
     identifiers = arrival.wire.identifiers
     if any(block_list.holds(record_key(kind, value)) for kind, value in identifiers.items()):
         kept = {kind: value for kind, value in identifiers.items() if not block_list.holds(record_key(kind, value))}
         arrival.wire.identifiers = kept
+    return True
+
+
+def without_erased(chunk: DecodedChunk, block_list: BlockList) -> list[Refusal]:
+    """What a chunk refuses that names nobody who was erased: a dead letter would bring him back whole.
+
+    As far as it can be read, and its personal identifiers be hidden.
+    """
+    return [
+        refusal for refusal in chunk.refusals
+        if not any(block_list.holds(key) for key in _keys_of(refusal, chunk.pseudonymiser))
+    ]  # fmt: skip
+
+
+def _keys_of(refusal: Refusal, pseudonymiser: Pseudonymiser | None) -> Iterator[str]:
+    yield refusal.key.decode(errors="replace")
+    try:
+        said = msgspec.json.decode(refusal.raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if isinstance(said, dict):
+        yield from _named_in(said, pseudonymiser)
+
+
+def _named_in(said: dict[str, Any], pseudonymiser: Pseudonymiser | None) -> Iterator[str]:
+    identifiers, properties = said.get("identifiers"), said.get("properties")
+    for kind, text in identifiers.items() if isinstance(identifiers, dict) else ():
+        values: Iterable[str] = (str(text),)
+        if kind in PERSONAL_KINDS and pseudonymiser is not None:
+            try:
+                values = pseudonymiser.hide_all_keys(kind, str(text))
+            except ValueError:
+                continue
+        yield from (record_key(kind, each) for each in values)
+    if isinstance(properties, dict) and (merged := properties.get("merged_id")) is not None:
+        yield record_key("customer_id", str(merged))
 
 
 def purge(state: IdentityState, erased: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -30,16 +30,21 @@ class Route(NamedTuple):
     is_circle: bool = False
 
 
-def route(key: str, owner: str, version: int, hop: Hop, released: Mapping[str, int]) -> Route | None:
+def route(
+    key: str, owner: str, version: int, hop: Hop, released: Mapping[str, int], barred: Container[str] = ()
+) -> Route | None:
     """Where a touchpoint that has come to `key` goes from there; None: it stays.
 
     `owner`: to whom the key belongs by the link of this version, `""` if to nobody; `released`: up to which versions
-    the links of identifiers are undone. What came through a link that was undone since goes back. A circle of links
-    ends at the smallest of its keys.
+    the links of identifiers are undone. What came through a link that was undone since goes back, and so does what
+    came through one that is `barred` here, unless that belongs to the key itself. A circle of links ends at the
+    smallest of its keys.
     """
     for place, (identifier, linked) in enumerate(hop.via):
         if released and linked < released.get(identifier, 0):
             return Route(identifier, Hop(hop.via[:place], hop.moves + 1, hop.received_ms))
+        if identifier in barred and place + 1 < len(hop.via):
+            return Route(identifier, Hop(hop.via[:place], hop.moves + 1, hop.received_ms, hop.via[place:], key))
     if not owner or is_settled(key, version, hop, released) or len(hop.via) >= MOST_HOPS:
         return None
     passed = [identifier for identifier, _ in hop.via]

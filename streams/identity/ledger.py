@@ -6,20 +6,29 @@ everything up to it is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from streams.customer import Customer
 from streams.identity.asking import Asks
+from streams.identity.shelf import Shelf
 from streams.touch import Touch
 
 MOST_EVIDENCE_ASKED = 20_000
 
 
 class Ledger:
-    """`unknown`: keys of which ClickHouse may hold evidence."""
+    """`unknown`: keys of which ClickHouse may hold evidence; of those `doubted` a decision that was never completed.
+    `fresh`: keys decided in this flush.
+
+    What is decided and not yet written may be decided otherwise by the next worker, who may know more, if this one
+    dies: so nothing is sent by it.
+    """
 
     def __init__(self) -> None:
         self.unknown: set[str] = set()
+        self.doubted: set[str] = set()
+        self.fresh: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
         self._moving: dict[str, int] = {}
         self._partial: dict[str, int] = {}
         self._partial_again: dict[str, int] = {}
@@ -32,6 +41,18 @@ class Ledger:
     def move(self, key: str, flushes: int) -> None:
         """Note that a history has to be moved, by what was decided just now."""
         self._moving[key] = flushes
+
+    def doubt(self, key: str) -> None:
+        """Note that what is known of a key is to be looked up."""
+        self.unknown.add(key)
+        self.doubted.add(key)
+
+    def learn(self, key: str) -> bool:
+        """Note that what is known of a key was looked up; returns whether it had been doubted."""
+        was_doubted = key in self.doubted
+        self.unknown.discard(key)
+        self.doubted.discard(key)
+        return was_doubted
 
     def reopen(self, key: str, flushes: int) -> None:
         """Note that a customer has to be stitched anew from all that there is."""
@@ -51,14 +72,19 @@ class Ledger:
                 self._partial[customer.key] = -1
 
     def note(self, key: str, touch: Touch, flushes: int) -> None:
-        """Note a touchpoint that was taken, if its key has an errand."""
+        """Note a touchpoint that was taken; which one, if its key has an errand."""
+        self._taken[key] = flushes
         if key in self._moving or key in self._partial:
             self._belated.setdefault(key, {})[touch.reference] = flushes
 
+    def has_taken(self, key: str) -> bool:
+        """Whether something was taken under a key that may not have been written when ClickHouse was asked last."""
+        return key in self._taken
+
     def drop(self, key: str) -> None:
         """Forget all errands of a key."""
-        self.unknown.discard(key)
-        for noted in (self._moving, self._partial, self._partial_again):
+        self.learn(key)
+        for noted in (self.fresh, self._taken, self._moving, self._partial, self._partial_again):
             noted.pop(key, None)
         self._belated.pop(key, None)
 
@@ -66,12 +92,18 @@ class Ledger:
         """How many histories could be moved or stitched anew now."""
         return sum(since < flushes for noted in (self._moving, self._partial) for since in noted.values())
 
-    def ask(self, flushes: int, most: int, goes_on: Callable[[str], bool]) -> Asks:
-        """What can be asked now. `goes_on`: whether what is under a key has anywhere to go; else nothing is read."""
+    def ask(self, shelf: Shelf, most: int) -> Asks:
+        """What can be asked now; of histories, so many of each kind at most, and none of what has nowhere to go."""
+        flushes = shelf.flushes
+        self.fresh = {key: since for key, since in self.fresh.items() if since >= flushes}
+        self._taken = {key: since for key, since in self._taken.items() if since >= flushes}
         moving = [key for key, since in self._moving.items() if since < flushes][:most]
-        going = [key for key in moving if goes_on(key)]
+        going = [key for key in moving if _goes_on(shelf.find(key))]
         partial = [key for key, since in self._partial.items() if since < flushes][:most]
-        return Asks(list(self.unknown)[:MOST_EVIDENCE_ASKED], going, partial, sorted(set(moving) - set(going)))
+        newcomers = () if shelf.block_list else shelf.newcomers
+        evidence = [*self.unknown, *newcomers][:MOST_EVIDENCE_ASKED]
+        linked = [key for key in evidence if _is_linked(shelf.hot.get(key))]
+        return Asks(evidence, linked, going, partial, sorted(set(moving) - set(going)))
 
     def belated(self, key: str, flushes: int) -> set[str]:
         """What was taken under a key after its history was read. What is older and is not in that was taken away."""
@@ -100,3 +132,11 @@ class Ledger:
     def _tidy(self, key: str) -> None:
         if key not in self._moving and key not in self._partial:
             self._belated.pop(key, None)
+
+
+def _goes_on(customer: Customer | None) -> bool:
+    return customer is not None and customer.identity is not None and bool(customer.identity.destination)
+
+
+def _is_linked(customer: Customer | None) -> bool:
+    return customer is not None and customer.identity is not None and bool(customer.identity.evidence)

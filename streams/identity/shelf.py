@@ -11,6 +11,8 @@ from streams.identity.asking import History
 from streams.identity.choice import Decision
 from streams.policy import Policy
 from streams.records import Arrival
+from streams.retaken import Retaken
+from streams.waiting import Waiting
 
 
 class Decided(NamedTuple):
@@ -30,6 +32,13 @@ class Shelf(Protocol):
     merged: set[str]
     flushes: int
     time_ms: int
+    waiting: Waiting
+    retaken: Retaken
+    hot: dict[str, Customer]
+
+    @property
+    def newcomers(self) -> list[str]:
+        """Keys under which something waits, and of which nothing is known here."""
 
     def find(self, key: str) -> Customer | None:
         """The customer of a key, unpacked or new; None when the key belongs to another partition."""

@@ -166,7 +166,7 @@ def test_truth_values_are_true_and_false_however_they_are_stored(up: Up) -> None
 def test_rows_that_nobody_reads_end_the_command_with_141(up: Up, form: str) -> None:
     with unread() as output:
         done = subprocess.run(
-            [*COMMAND, "sql", "SELECT number FROM numbers(100000)", "--format", form, "--limit", "0"],
+            [*COMMAND, "sql", "SELECT number FROM numbers(20000)", "--format", form, "--limit", "0"],
             cwd=up.directory, env=environment(), stdout=output, stderr=subprocess.PIPE, timeout=100,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (141, b"")

@@ -87,6 +87,15 @@ def test_stack_file_tells_others_where_it_answers_and_keeps_no_secret(own: Local
     assert read_stack(own.directory) is None
 
 
+def test_a_clock_that_was_set_hides_no_stack_and_another_process_is_none(tmp_path: Path) -> None:
+    me = psutil.Process()
+    (tmp_path / "secrets.json").write_text(json.dumps({"journeys": "a", "analyst": "b"}))
+    for differs_by, is_there in ((0.0, True), (-1.5, True), (3600.0, False)):
+        note = {"pid": me.pid, "pid_created_at": me.create_time() + differs_by, "ports": {}}
+        (tmp_path / "stack.json").write_text(json.dumps(note))
+        assert (read_stack(tmp_path) is not None) == is_there
+
+
 def test_stop_leaves_no_process_and_a_second_start_keeps_data_and_passwords(own: LocalStack) -> None:
     own.start()
     url, before = own.clickhouse_url, pids(own)

@@ -4,12 +4,14 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from deploy.local.stack import check_kafka
-from tests.faults.counting import Count, write_table
+from tests.faults.count_table import Count, counts_of
+from tests.faults.shop import UndisturbedOf, shop, undisturbed_alerts
 from tests.integration.conftest import StartPlatform, starting
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
@@ -35,21 +37,16 @@ def collected(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     gc.collect()
 
 
-COUNTS = pytest.StashKey[dict[str, Count]]()
-
-
 @pytest.fixture
 def count_of(request: pytest.FixtureRequest) -> Callable[[str], Count]:
     """What counts a kind of fault, over all tests and rounds of a run."""
-    counts = request.config.stash.setdefault(COUNTS, {})
-    return lambda fault: counts.setdefault(fault, Count(fault))
+    return counts_of(request.config).of
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table of all faults that were counted."""
-    if counts := config.stash.get(COUNTS, {}):
-        terminalreporter.section("faults")
-        terminalreporter.write_line(write_table(counts.values()))
+@pytest.fixture(scope="session")
+def undisturbed_of(tmp_path_factory: pytest.TempPathFactory) -> UndisturbedOf:
+    """The alerts of a run without faults over the shop of a seed: one run, however many tests ask."""
+    return cache(lambda seed: undisturbed_alerts(tmp_path_factory.mktemp("clean"), shop(seed)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
-from statistics import median
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from schemas.topics import TOUCHPOINTS
+from tests.faults.count_table import Count, Damage
 from tests.faults.shop import alerts
 from tests.integration.expectations import Expected, expect
 from tests.integration.harness import Feed, Platform, wait_until
@@ -16,43 +15,6 @@ from tests.integration.harness import Feed, Platform, wait_until
 RECOVERY_SECONDS = 120.0
 
 Alerts = dict[str, tuple[Any, ...]]
-
-
-@dataclass
-class Damage:
-    """What differs from what must be; all 0 when nothing does."""
-
-    lost: int = 0
-    doubled: int = 0
-    journeys: int = 0
-    alerts: int = 0
-
-    def add(self, other: Damage) -> None:
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-
-
-@dataclass
-class Count:
-    """All faults of one kind so far."""
-
-    fault: str
-    in_flight: list[int] = field(default_factory=list)
-    recovery_seconds: list[float] = field(default_factory=list)
-    damage: Damage = field(default_factory=Damage)
-
-    def row(self) -> str:
-        """A row of the table below `HEAD`."""
-        seconds = f"{median(self.recovery_seconds):.1f} s, at most {max(self.recovery_seconds):.1f} s"
-        flight = f"{median(self.in_flight):,.0f}, at most {max(self.in_flight):,}"
-        damage = " | ".join(f"{getattr(self.damage, each.name):,}" for each in fields(Damage))
-        return f"| {self.fault} | {len(self.in_flight)} | {flight} | {damage} | {seconds} |"
-
-
-HEAD = (
-    "| fault | injected | touchpoints in flight | lost | doubled | journeys that differ | alerts that differ "
-    "| until all was done |\n|---|---|---|---|---|---|---|---|"
-)
 
 
 class Trial:
@@ -113,8 +75,3 @@ def measure_damage(platform: Platform, expected: Expected, undisturbed: Alerts) 
 
 def _count_differences(found: dict[Any, Any], expected: dict[Any, Any]) -> int:
     return sum(found.get(key) != expected.get(key) for key in found.keys() | expected.keys())
-
-
-def write_table(counts: Iterable[Count]) -> str:
-    """The table of all faults that were met, as docs/reliability.md has it."""
-    return "\n".join([HEAD, *(count.row() for count in counts if count.in_flight)])

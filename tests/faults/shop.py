@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from tests.integration.test_alerts import Alerts, table_rows
 
 # Long ago: nothing in it waits for the clock.
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+UndisturbedOf = Callable[[int], dict[str, tuple[Any, ...]]]
+"""What an undisturbed run makes of the shop of a seed."""
 
 
 def shop(seed: int) -> list[Feed]:
@@ -36,7 +40,11 @@ def alerts(platform: Platform) -> dict[str, tuple[Any, ...]]:
             told.read_on()
             return told.latest_rows() == table_rows(platform)
 
-        wait_until(agree, "the topic to say what the table shows")
+        try:
+            wait_until(agree, "the topic to say what the table shows")
+        except AssertionError as error:
+            error.add_note(differences(told.latest_rows(), table_rows(platform)))
+            raise
     return {identity: row for identity, row in told.latest_rows().items() if "withdrawn" not in row}
 
 
@@ -49,3 +57,9 @@ def undisturbed_alerts(directory: Path, records: list[Feed]) -> dict[str, tuple[
         found = alerts(clean)
     assert len({row[1] for row in found.values()}) > 5, "alerts of several rules"
     return found
+
+
+def differences(topic: dict[str, tuple[Any, ...]], table: dict[str, tuple[Any, ...]]) -> str:
+    """Episodes of which the two do not say the same, a line each."""
+    names = sorted(name for name in topic.keys() | table.keys() if topic.get(name) != table.get(name))
+    return "\n".join(f"{name}\n  topic {topic.get(name)}\n  table {table.get(name)}" for name in names)

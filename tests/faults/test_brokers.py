@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from pathlib import Path
 
 import pytest
 
 from schemas.topics import TOUCHPOINTS
-from tests.faults.shop import alerts, shop, undisturbed_alerts
+from tests.faults.shop import UndisturbedOf, alerts, shop
 from tests.integration.conftest import StartPlatform
 from tests.integration.ecom import wait_for_progress
 from tests.integration.expectations import GAP_ONLY, assert_exact, expect
@@ -24,10 +23,12 @@ pytestmark = [
 ]
 
 
-def test_the_leader_of_three_brokers_dies(start_platform: StartPlatform, tmp_path: Path, seed: int) -> None:
+def test_the_leader_of_three_brokers_dies(
+    start_platform: StartPlatform, undisturbed_of: UndisturbedOf, seed: int
+) -> None:
     records = shop(seed)
     chosen = random.Random(seed)
-    undisturbed = undisturbed_alerts(tmp_path / "clean", records)
+    undisturbed = undisturbed_of(seed)
     platform = start_platform(kafka="apache", brokers=3, **GAP_ONLY)
     worker = platform.start_worker()
     partition = chosen.randrange(platform.partitions)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.faults.counting import Count, Trial
+from tests.faults.count_table import Count
+from tests.faults.counting import Trial
 from tests.faults.pressure import assert_patient, kill_in_insert, slow_inserts
-from tests.faults.shop import shop, undisturbed_alerts
+from tests.faults.shop import UndisturbedOf, shop
 from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import GAP_ONLY
 from tests.integration.harness import Platform, WorkerProcess, resume, suspend, wait_until
@@ -27,9 +27,11 @@ FENCED = 70
 WORKER_KILLS, DATABASE_KILLS, BROKER_KILLS, REBALANCES = 10, 5, 4, 6
 
 
-def test_workers_killed(start_platform: StartPlatform, tmp_path: Path, seed: int, count_of: CountOf) -> None:
+def test_workers_killed(
+    start_platform: StartPlatform, undisturbed_of: UndisturbedOf, seed: int, count_of: CountOf
+) -> None:
     records = shop(seed)
-    undisturbed = undisturbed_alerts(tmp_path / "clean", records)
+    undisturbed = undisturbed_of(seed)
     platform = start_platform(**GAP_ONLY)
     platform.start_worker()
     trial = Trial(count_of("worker killed"), platform, records, WORKER_KILLS)
@@ -38,9 +40,11 @@ def test_workers_killed(start_platform: StartPlatform, tmp_path: Path, seed: int
     trial.finish(undisturbed)
 
 
-def test_databases_killed(start_platform: StartPlatform, tmp_path: Path, seed: int, count_of: CountOf) -> None:
+def test_databases_killed(
+    start_platform: StartPlatform, undisturbed_of: UndisturbedOf, seed: int, count_of: CountOf
+) -> None:
     records = shop(seed)
-    undisturbed = undisturbed_alerts(tmp_path / "clean", records)
+    undisturbed = undisturbed_of(seed)
     chosen, hits = random.Random(seed), list[bool]()
     platform = start_platform(**GAP_ONLY)
     worker = platform.start_worker()
@@ -57,9 +61,11 @@ def test_databases_killed(start_platform: StartPlatform, tmp_path: Path, seed: i
 
 
 @pytest.mark.apache_kafka
-def test_brokers_killed(start_platform: StartPlatform, tmp_path: Path, seed: int, count_of: CountOf) -> None:
+def test_brokers_killed(
+    start_platform: StartPlatform, undisturbed_of: UndisturbedOf, seed: int, count_of: CountOf
+) -> None:
     records = shop(seed)
-    undisturbed = undisturbed_alerts(tmp_path / "clean", records)
+    undisturbed = undisturbed_of(seed)
     platform = start_platform(kafka="apache", **GAP_ONLY)
     worker = platform.start_worker()
     trial = Trial(count_of("the only broker killed"), platform, records, BROKER_KILLS)
@@ -75,10 +81,12 @@ def test_brokers_killed(start_platform: StartPlatform, tmp_path: Path, seed: int
     assert worker.exit_code is None and broker.restarts == BROKER_KILLS
 
 
-def test_groups_rebalanced(start_platform: StartPlatform, tmp_path: Path, seed: int, count_of: CountOf) -> None:
+def test_groups_rebalanced(
+    start_platform: StartPlatform, undisturbed_of: UndisturbedOf, seed: int, count_of: CountOf
+) -> None:
     """One worker, three, one of them asleep for longer than its session, two, one."""
     records = shop(seed)
-    undisturbed = undisturbed_alerts(tmp_path / "clean", records)
+    undisturbed = undisturbed_of(seed)
     chosen = random.Random(seed)
     platform = start_platform(**GAP_ONLY)
     platform.wait_assigned(platform.start_worker())

@@ -37,17 +37,22 @@ class RecordingEmitter:
     def close(self, timeout_seconds: float) -> None: ...
 
 
+_ECOM: list[Feed] = []
+
+
 def read_ecom(directory: Path) -> list[Feed]:
-    """The records that `journeys replay` makes of the web shop's events."""
-    emitter = RecordingEmitter()
-    with Client(emitter) as client:
-        replay_file(
-            ROOT / "tests/data/ecom.csv.gz",
-            client,
-            load_mapping(ROOT / "producers/mappings/ecom.yaml"),
-            ReplayOptions(from_start=True, state_dir=directory),
-        )
-    return emitter.records
+    """The records that `journeys replay` makes of the web shop's events. Each process replays them once."""
+    if not _ECOM:
+        emitter = RecordingEmitter()
+        with Client(emitter) as client:
+            replay_file(
+                ROOT / "tests/data/ecom.csv.gz",
+                client,
+                load_mapping(ROOT / "producers/mappings/ecom.yaml"),
+                ReplayOptions(from_start=True, state_dir=directory),
+            )
+        _ECOM.extend(emitter.records)
+    return list(_ECOM)
 
 
 def touchpoint(customer: str, event_id: str, occurred_ms: int, type: str = "browsed", **more: Any) -> Feed:

@@ -104,6 +104,7 @@ class Worker:
 
     def flush(self, writer: Writer | None = None) -> None:
         partition, rows = self.partition, Rows()
+        partition.advance(0)
         partition.gather(rows, CONFIGURATION.rules, NOW_MS)
         progress = (0, partition.epoch, partition.flushes, partition.time_ms, dict(partition.positions))
         flush = Flush(rows, (progress,), {})

@@ -8,7 +8,17 @@ import pytest
 
 from schemas.identifiers import record_key, strongest
 from tests.console.running import journeys
-from tests.integration.canary import ANONYMOUS, CUSTOMER, DEVICE, EMAIL, EMAIL_NEW, OTHER, SECRETS
+from tests.integration.canary import (
+    ANONYMOUS,
+    CUSTOMER,
+    DEVICE,
+    EMAIL,
+    EMAIL_NEW,
+    OTHER,
+    SECRETS,
+    store_plainly,
+    tables_with_traces,
+)
 from tests.integration.conftest import StartPlatform
 from tests.integration.expectations import touchpoint
 from tests.integration.harness import Feed, Platform, wait_until
@@ -41,6 +51,7 @@ def linked(platform: Platform) -> int:
 
 def test_workers_let_go_of_an_erased_customer_and_drop_what_comes_later(start_platform: StartPlatform) -> None:
     platform = start_platform()
+    store_plainly(platform.query)
     worker = platform.start_worker()
     platform.wait_assigned(worker)
     whole = {"customer_id": CUSTOMER, "email": EMAIL_NEW, "device_id": DEVICE, "anonymous_id": ANONYMOUS}
@@ -48,8 +59,10 @@ def test_workers_let_go_of_an_erased_customer_and_drop_what_comes_later(start_pl
     platform.send(lived)
     wait_until(lambda: linked(platform) == 3, "the links")
     platform.wait_idle()
+    assert {"touchpoints", "identity_links", "customer_state"} <= tables_with_traces(platform)
 
     receipt = forget(platform, f"email:{EMAIL}", "--yes", "--wait", "30s")
+    assert tables_with_traces(platform) == set(), "also what the worker packed itself"
     assert receipt["clean"] and "have confirmed" in receipt["workers"]
     assert len(receipt["erased"]) == 1 + len(whole), "with the e-mail under both keys"
 

@@ -25,7 +25,7 @@ WANTED = {
     "journeys_buffer_rows",
     "journeys_rebalances",
 }
-ALLOWED_LABELS = {"source", "reason", "rule", "status", "type", "step", "topic", "partition", "le"}
+ALLOWED_LABELS = {"source", "reason", "rule", "status", "type", "step", "topic", "partition", "le", "what"}
 PER_SECOND = 200
 SECONDS = 10
 

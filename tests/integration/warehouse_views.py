@@ -60,6 +60,7 @@ ONLY: Mapping[str, str] = {
     "alerts": STANDING,
     "alerts_as_known_at": STANDING,
     "alerts_between_as_known_at": STANDING,
+    "episode_places": STANDING,
     "source_outages": "false",
     # Of a history the states on the way are as they were; the last one is what is so.
     "alert_history": f"{STANDING} AND {LAST_STATE}",

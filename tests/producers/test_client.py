@@ -48,6 +48,13 @@ def test_personal_identifiers_never_leave_in_the_clear() -> None:
     assert b"1234567" not in first.value and b"dana" not in first.value.lower()
 
 
+def test_a_phone_number_of_nobody_leaves_its_customer_alone() -> None:
+    emitter = MemoryEmitter()
+    with Client(emitter, HIDER) as client:
+        client.track("identified", source="web", identifiers={"phone": "1111111111", "anonymous_id": "a-9"})
+    assert emitter.records[0].key == b"anonymous_id:a-9" and sent(emitter)[0]["identifiers"] == {"anonymous_id": "a-9"}
+
+
 def test_without_a_key_a_personal_identifier_is_refused_and_not_sent() -> None:
     emitter = MemoryEmitter()
     with Client(emitter) as client, pytest.raises(Misconfigured, match="JOURNEYS_IDENTIFIER_KEY"):
@@ -61,6 +68,14 @@ def test_without_a_key_a_personal_identifier_is_refused_and_not_sent() -> None:
         ({"type": "order_placed", "properties": {"amount": 1}}, "invalid_property: properties.currency: "),
         ({"source": "shop"}, "unknown_source: source: "),
         ({"identifiers": {"customer_id": "-1"}}, "placeholder_identifier: identifiers.customer_id: '-1'"),
+        ({"identifiers": {"customer_id": "(not set)"}}, "placeholder_identifier: identifiers.customer_id: '(not set)'"),
+        ({"identifiers": {"phone": "1111111111"}}, "placeholder_identifier: identifiers.phone: a placeholder"),
+        ({"type": "customers_merged", "identifiers": {"anonymous_id": "a-9"},
+          "properties": {"merged_id": "C-2", "reason": "twice"}}, "missing_field: identifiers.customer_id: "),
+        ({"type": "customers_merged", "properties": {"merged_id": "C-1", "reason": "twice"}},
+         "invalid_property: properties.merged_id: is the same as customer_id"),
+        ({"type": "customers_merged", "properties": {"merged_id": "unknown", "reason": "twice"}},
+         "invalid_property: properties.merged_id: 'unknown' names nobody"),
         ({"identifiers": {"phone": "call me"}}, "invalid_identifier: identifiers.phone: not a phone number"),
         ({"occurred_at": datetime(2026, 1, 1)}, "naive_time: occurred_at: time has no zone"),
         ({"event_id": ""}, "invalid_field: event_id: "),

@@ -2,10 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.errors import Undecodable
 from schemas.identifiers import (
     KINDS,
     MAX_LENGTH,
     Pseudonymiser,
+    certain_key,
     customer_key,
     customer_name,
     is_clean_text,
@@ -20,16 +22,49 @@ from schemas.identifiers import (
 HIDER = Pseudonymiser(b"a key of thirty-two bytes or more", "k1", "IL")
 
 
-@pytest.mark.parametrize(
-    "value", ["", " ", "null", "NULL", "-1", "0", "000-000", "0.0", "Unknown", "N/A", "guest", "NaN"]
-)
+WORDS = ["null", "NULL", "None", "nil", "undefined", "Unknown", "N/A", "na", "NaN", "#N/A", "\\N", "anonymous", "guest",
+         "not set", "Not Available", "not_provided", "not-applicable", "-1", "true", "[object Object]"]  # fmt: skip
+ZEROS = ["0", "000-000", "0.0", "(000) 000-0000", "000 000 0000", "+00 00/000", "00:00:00:00:00:00", "0x0",
+         "0x" + "0" * 40, "00000000-0000-0000-0000-000000000000", "{00000000-0000-0000-0000-000000000000}"]  # fmt: skip
+ADDRESSES = ["none@none.com", "Null@null.null", "unknown@UNKNOWN.co.uk", "0@0.com", " <none@none.com> "]
+
+
+@pytest.mark.parametrize("value", ["", " ", "()", '""', *WORDS, *ZEROS, *ADDRESSES])
 def test_a_placeholder_names_nobody(value: str) -> None:
     assert is_placeholder(value)
 
 
-@pytest.mark.parametrize("value", ["C-1", "10", "-2", "nullable", "u0", "guest-7"])
+@given(st.sampled_from(WORDS), st.sampled_from(["()", "<>", "[]", "{}", '""', "''"]), st.sampled_from(["", " "]))
+def test_a_word_names_nobody_in_brackets_either(word: str, brackets: str, blank: str) -> None:
+    assert is_placeholder(f"{brackets[0]}{blank}{word}{blank}{brackets[1]}")
+
+
+@given(st.text("0 -_.:/()+", max_size=MAX_LENGTH))
+def test_zeros_name_nobody_however_they_are_separated(value: str) -> None:
+    assert is_placeholder(value)
+
+
+@given(st.text("0 -_.:/()+", max_size=20), st.sampled_from("123456789"), st.text("0123456789-:", max_size=20))
+def test_zeros_with_another_digit_may_be_an_id(before: str, digit: str, after: str) -> None:
+    value = f"{before}{digit}{after}"
+    assert is_placeholder(value) == (value.strip(" ()") == "-1")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["C-1", "10", "-2", "(1)", "nullable", "u0", "0x1", "guest-7", "not", "notset-1", "00:00:00:00:00:01", "nobody",
+     "na@example.org", "guest@hotel.com", "dana@none.com", "none@dana.none", "none@none@none.com"],
+)  # fmt: skip
 def test_an_id_that_only_resembles_a_placeholder_is_kept(value: str) -> None:
     assert not is_placeholder(value)
+
+
+@given(st.sampled_from(KINDS), st.sampled_from([*WORDS, *ZEROS, *ADDRESSES]) | st.text(max_size=12))
+def test_no_placeholder_is_certain_to_be_taken_or_is_hidden(kind: str, value: str) -> None:
+    if is_placeholder(value):
+        assert certain_key(kind, value) is None
+        with pytest.raises(ValueError, match="names nobody"):
+            HIDER.hide("phone", value)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +116,35 @@ def test_a_number_without_prefix_is_read_in_the_default_region() -> None:
 def test_what_is_no_address_or_number_is_refused_by_kind(kind: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"identifiers.{kind}"):
         HIDER.hide_all({kind: value})
+
+
+REPEATED = ["1111111111", "0111111111", "(555) 555-5555", "+972 00-000-0000", "+972 55-555-5555", "00972 555555555",
+            "+1 777 777 7777", "٧٧٧٧٧٧٧٧٧"]  # fmt: skip
+
+
+@pytest.mark.parametrize("phone", REPEATED)
+def test_a_phone_number_of_one_digit_is_dropped_like_a_placeholder(phone: str) -> None:
+    assert HIDER.hide_all({"customer_id": "C-1", "phone": phone}) == {"customer_id": "C-1"}
+    with pytest.raises(Undecodable, match=r"^placeholder_identifier: identifiers\.phone: a placeholder"):
+        HIDER.hide_all({"phone": phone})
+    with pytest.raises(ValueError, match="names nobody"):
+        HIDER.hide("phone", phone)
+
+
+@given(st.sampled_from("0123456789"), st.integers(7, 9), st.sampled_from([("IL", "+972"), ("DE", "+49"), ("US", "+1")]))
+def test_one_digit_repeated_is_refused_in_every_region(digit: str, count: int, region: tuple[str, str]) -> None:
+    hider = Pseudonymiser(HIDER.key, "k1", region[0])
+    with pytest.raises((ValueError, Undecodable)):
+        hider.hide_all({"phone": f"{region[1]}{digit * count}"})
+
+
+@pytest.mark.parametrize("phone", ["+7 972 222-22-22", "050-1111111", "03-6666667", "+1 212 222 2222"])
+def test_a_phone_number_that_only_ends_in_one_digit_is_kept(phone: str) -> None:
+    assert is_pseudonym(HIDER.hide_all({"phone": phone})["phone"])
+
+
+def test_what_a_repeated_digit_once_linked_can_still_be_looked_for() -> None:
+    assert is_pseudonym(HIDER.hide_all_keys("phone", "1111111111")[0])
 
 
 def test_a_pseudonym_is_stable_keyed_and_bound_to_its_kind() -> None:

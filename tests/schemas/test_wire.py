@@ -89,6 +89,8 @@ def nested(levels: int) -> bytes:
         (encoded(identifiers={"customer_id": None}), "no_identifier"),
         (encoded(identifiers={"customer_id": "unknown", "phone": "-1"}), "placeholder_identifier"),
         (encoded(identifiers={"customer_id": ""}), "placeholder_identifier"),
+        (encoded(identifiers={"customer_id": "(not set)", "device_id": "00:00:00:00:00:00"}), "placeholder_identifier"),
+        (encoded(identifiers={"phone": "(000) 000-0000", "email": "none@none.com"}), "placeholder_identifier"),
         (encoded(identifiers={"customer_id": 17}), "invalid_identifier"),
         (encoded(identifiers={"customer_id": "C\u200f1"}), "invalid_identifier"),
         (encoded(identifiers={"customer_id": "C-1", "anonymous_id": "x" * 257}), "invalid_identifier"),
@@ -126,6 +128,39 @@ def test_years_1_and_9999_are_readable_and_outside_the_bounds_of_time() -> None:
 def test_only_identifiers_that_name_somebody_remain() -> None:
     given_identifiers = {"anonymous_id": "a-9", "customer_id": "unknown", "zip": 7, "email": None}
     assert parse_touchpoint(encoded(identifiers=given_identifiers)).identifiers == {"anonymous_id": "a-9"}
+
+
+MERGE = example_touchpoint(BY_NAME["customers_merged"])
+MERGED = MERGE["properties"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"identifiers": {"loyalty_id": "L-1"}}, "missing_field: identifiers.customer_id: needed, as it says which "),
+        ({"identifiers": {"customer_id": "nil", "anonymous_id": "a-9"}}, "missing_field: identifiers.customer_id: "),
+        ({"identifiers": {"customer_id": MERGED["merged_id"]}}, "invalid_property: properties.merged_id: is the same "),
+        *(
+            ({"properties": {**MERGED, "merged_id": wrong}}, f"invalid_property: properties.merged_id: {told}")
+            for wrong, told in [
+                ("(not set)", "'(not set)' names nobody in particular: give "),
+                ("0000", "'0000' names nobody in particular: give "),
+                *((unclean, "must be 1 to 256 printable") for unclean in ("", " C-2", "C-2\n", "C\x002", "x" * 257)),
+                (7, "input should be a valid string"),
+            ]
+        ),
+    ],
+)  # fmt: skip
+def test_a_merge_record_that_joins_no_two_customers_is_refused(changed: dict[str, Any], told: str) -> None:
+    with pytest.raises(Undecodable) as refused:
+        parse_touchpoint(encode_touchpoint({**MERGE, **changed}))
+    assert str(refused.value).startswith(told) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("merged_id", ["x" * 256, "לקוח 7", "c-1", "phone:1"])
+def test_a_merge_record_takes_any_other_customer(merged_id: str) -> None:
+    found = check_touchpoint({**MERGE, "properties": {**MERGED, "merged_id": merged_id}})
+    assert found.properties.model_dump()["merged_id"] == merged_id
 
 
 @given(st.binary(max_size=200) | ANY_JSON.map(msgspec.json.encode))

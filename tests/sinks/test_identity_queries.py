@@ -38,6 +38,14 @@ def test_evidence_is_found_by_identifier(writer: Writer) -> None:
     assert writer.query(queries.MERGED) == [("customer_id:A",)]
 
 
+def test_acts_are_what_people_did(writer: Writer) -> None:
+    done, ordered = link(X, "customer_id:A", NOW_MS, "unlinked"), link(X, "customer_id:B", NOW_MS + 1, "relinked")
+    put_apart(writer, IDENTITY_LINKS, link(X, "customer_id:C", NOW_MS), done, ordered)
+    assert sorted(writer.query(queries.ACTS)) == [
+        ("customer_id:A", X, "unlinked", NOW_MS), ("customer_id:B", X, "relinked", NOW_MS + 1)
+    ]  # fmt: skip
+
+
 def test_of_decisions_the_last_counts(writer: Writer) -> None:
     put_apart(writer, IDENTITY_OWNERS, {"identifier": X, "owner": "customer_id:B", "status": "linked", "_version": 7})
     put_apart(writer, IDENTITY_OWNERS, {"identifier": X, "owner": "customer_id:A", "status": "conflict", "_version": 8})

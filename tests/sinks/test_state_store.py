@@ -14,15 +14,26 @@ from sinks.state_store import (
     Orphan,
     claim_epoch,
     current_epoch,
+    had_owner,
     last_complete_version,
     load_late,
     load_states,
     orphans,
     record_flush,
+    unfinished_decisions,
     unfinished_ranges,
     version_of,
 )
-from sinks.tables import ALERTS, CUSTOMER_STATE, JOURNEYS, PARTITION_PROGRESS, PROMISES, TOUCHPOINTS, Table
+from sinks.tables import (
+    ALERTS,
+    CUSTOMER_STATE,
+    IDENTITY_OWNERS,
+    JOURNEYS,
+    PARTITION_PROGRESS,
+    PROMISES,
+    TOUCHPOINTS,
+    Table,
+)
 from sinks.writer import ClickHouseWriter, MemoryWriter, Writer
 from tests.sinks.rows import NOW_MS, columns, uuid
 
@@ -223,6 +234,33 @@ def test_what_a_worker_wrote_after_it_lost_the_partition_is_found_at_a_later_cla
     writer.insert(JOURNEYS, columns(JOURNEYS, [journey(1, old.version(1))]))
     claim_epoch(writer, "g", 0, "next")
     assert orphans(writer, "g", 0, 4) == [Orphan(JOURNEYS.name, "C-1", str(uuid(1)))]
+
+
+def test_decisions_of_a_flush_that_was_not_completed_are_found_until_they_are_taken_again(writer: Writer) -> None:
+    def decide(identifier: str, version: int) -> None:
+        row = {"identifier": identifier, "owner": "customer_id:A", "status": "linked", "_version": version}
+        writer.insert(IDENTITY_OWNERS, columns(IDENTITY_OWNERS, [row]))
+
+    claim = claim_epoch(writer, "g", 0, "killed")
+    assert unfinished_decisions(writer, "g", 0) == []
+    neighbour = claim_epoch(writer, "g", 1, "neighbour")
+    decide("email:written", claim.version(1))
+    flush(writer, claim, 1)
+    decide("email:cut off", claim.version(2))
+    decide("email:also cut off", claim.version(2))
+    decide("email:of the neighbour", neighbour.version(3))
+    new = claim_epoch(writer, "g", 0, "new")
+    assert sorted(unfinished_decisions(writer, "g", 0)) == ["email:also cut off", "email:cut off"]
+    decide("email:cut off", new.version(1))
+    assert unfinished_decisions(writer, "g", 0) == ["email:also cut off"]
+
+
+def test_who_claims_a_partition_knows_whether_anybody_had_it_before(writer: Writer) -> None:
+    claim_epoch(writer, "g", 1, "of another partition")
+    claim_epoch(writer, "g", 0, "first")
+    assert not had_owner(writer, "g", 0)
+    claim_epoch(writer, "g", 0, "second, though the first wrote nothing")
+    assert had_owner(writer, "g", 0)
 
 
 def test_a_partition_that_was_never_claimed_has_no_orphans(writer: Writer) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
 
 from schemas.identifiers import KINDS
-from schemas.links import LinkRule
-from tests.streams.identity_world import Told
+from streams.touch import Touch
+from tests.streams.identity_world import Act, Told
+from tests.streams.oracle import expect
+from tests.streams.scenes import limits
 
-Act = tuple[str, str, LinkRule, int]
-"""(identifier, owner, `unlinked` or `relinked`, when)."""
+Members = set[tuple[str, str, tuple[str, ...]]]
+"""Customer, journey id and event ids."""
 
 
 def owners(told: Sequence[Told], window_ms: int, most: Mapping[str, int], acts: Iterable[Act] = ()) -> dict[str, str]:
@@ -26,7 +29,24 @@ def owners(told: Sequence[Told], window_ms: int, most: Mapping[str, int], acts: 
     acts = list(acts)
     keys = {key for key, _, _ in said} | {act[0] for act in acts}
     links = {key: owner for key in keys if (owner := _choose(key, said, window_ms, most, acts))}
-    return {each.event_id: _follow(each.key, links) for each in told}
+    last = {(act[0], act[1]): act[2] for act in sorted(acts, key=lambda act: act[3])}
+    barred = {pair for pair, what in last.items() if what == "unlinked"}
+    return {each.event_id: _follow(each.key, links, barred) for each in told}
+
+
+def journeys(told: Iterable[Told], final: Mapping[str, str], now_ms: int) -> Members:
+    """The journeys of touchpoints that are in the end with these customers."""
+    seen = [
+        (final[each.event_id], Touch(each.occurred_ms, "web", each.event_id, each.type, each.occurred_ms))
+        for each in told
+        if each.type != "customers_merged"
+    ]
+    return shown(expect(seen, limits(), (), now_ms).journeys)
+
+
+def shown(found: Iterable[tuple[Any, ...]]) -> Members:
+    """Journeys of the oracle as `tests.streams.identity_world.members` has them."""
+    return {(row[0], row[1], tuple(name.removeprefix("web/") for name in row[4])) for row in found}
 
 
 def _choose(
@@ -53,9 +73,13 @@ def _strength(key: str) -> int:
     return KINDS.index(key.split(":")[0])
 
 
-def _follow(key: str, links: Mapping[str, str]) -> str:
+def _follow(key: str, links: Mapping[str, str], barred: Container[tuple[str, str]]) -> str:
     passed: list[str] = []
     while key in links and key not in passed:
         passed.append(key)
         key = links[key]
+        # What a person took from somebody does not come to him by a detour either.
+        for name in passed[:-1]:
+            if (name, key) in barred:
+                return name
     return min(passed[passed.index(key) :]) if key in passed else key

@@ -16,12 +16,14 @@ from sinks import tables
 from sinks.memory import MemoryWriter, Row
 from sinks.state_store import record_flush
 from sinks.tables import SEPARATOR, Table
-from streams.assignment import take_over
+from streams.assignment import adopt_orphans, find_orphans, take_over
 from streams.episodes import Context
 from streams.facts import FactBook
+from streams.outcome import Outcome
 from streams.policy import Policy
 from streams.records import Arrival, DecodedChunk, Wire
 from streams.rows import Rows
+from streams.states import EpisodeState
 from streams.touch import Touch
 from tests.streams.oracle import Expected
 
@@ -69,6 +71,7 @@ class Life:
         self.rules = policy.plan.rules
         self.flushed = 0
         self.ahead = 0
+        self.said: set[tuple[object, ...]] = set()
         self.start()
 
     def start(self) -> None:
@@ -86,6 +89,19 @@ class Life:
         outcome = self.partition.stitch(DecodedChunk(TOPIC, 0, self.position, arrivals))
         if not is_behind:
             self.partition.detect(outcome)
+        self.hear(outcome)
+
+    def advance(self, now_ms: int) -> None:
+        """Let time pass."""
+        self.hear(self.partition.advance(now_ms))
+
+    def hear(self, outcome: Outcome) -> None:
+        """Keep what of an outcome the topic of alerts would be told."""
+        self.said.update(_told(customer, state) for customer, state in outcome.changes)
+
+    def sweep(self) -> None:
+        """Look for what former owners have written since this one took over."""
+        adopt_orphans(self.partition, find_orphans(self.writer, GROUP, 0, 1))
 
     @property
     def processed(self) -> Sequence[Seen]:
@@ -99,12 +115,17 @@ class Life:
         for fact in self.told[known:]:
             self.partition.look_again(self.book.feed(to_fact(fact)))
 
-    def flush(self, killed_after: int | None = None) -> None:
-        """Write what is unwritten. The worker may be killed after so many tables, or after all 7 before it commits."""
-        self.partition.advance(0)
+    def flush(self, killed_after: int | None = None, *, is_late: bool = False) -> None:
+        """Write what is unwritten. The worker may be killed after so many tables, or after all 7 before it commits.
+
+        `is_late`: its last insert is done after the next worker has taken over.
+        """
+        self.advance(0)
         rows = Rows()
         origin = self.partition.gather(rows, self.rules, 0)
-        for table, columns in blocks(rows)[:killed_after]:
+        written = blocks(rows)[:killed_after]
+        late = [written.pop()] if written and is_late else []
+        for table, columns in written:
             self.writer.insert(table, columns)
         if killed_after is None or killed_after >= 7:
             progress = (0, origin.version >> 32, self.partition.flushes, self.partition.time_ms, {TOPIC: self.position})
@@ -112,6 +133,8 @@ class Life:
         if killed_after is not None:
             self.ahead = max(self.ahead, self.position)
             self.start()
+            for table, columns in late:
+                self.writer.insert(table, columns)
         else:
             self.flushed = self.position
 
@@ -120,9 +143,22 @@ class Life:
         while self.position < len(self.log):
             self.process(3)
         self.learn(len(self.facts))
-        self.partition.advance(now_ms)
+        self.advance(now_ms)
+        self.sweep()
         while self.partition.is_unwritten:
             self.flush()
+        untold = [row for row in self.writer.latest(tables.ALERTS) if _shown(row) not in self.said]
+        assert not untold, "the table of alerts has what the topic was not told"
+
+
+def _told(customer: str, state: EpisodeState) -> tuple[object, ...]:
+    times = state.opened_ms, state.last_seen_ms, state.resolved_ms or 0
+    return customer, state.episode_id, state.status, *times, SEPARATOR.join(state.evidence)
+
+
+def _shown(row: Row) -> tuple[object, ...]:
+    names = "customer_id episode_id status opened_at_ms last_seen_at_ms resolved_at_ms evidence_joined"
+    return tuple(row[name] for name in names.split())
 
 
 def blocks(rows: Rows) -> list[tuple[Table, Sequence[Sequence[Any]]]]:
@@ -215,8 +251,12 @@ def live(life: Life, steps: Sequence[Step], now_ms: int, check: Callable[[], Non
             life.start()
         elif step.then == "die while writing":
             life.flush(step.amount)
+        elif step.then == "stand still while writing":
+            life.flush(step.amount, is_late=True)
+        elif step.then == "sweep":
+            life.sweep()
         elif step.then == "pass":
-            life.partition.advance(life.partition.time_ms + step.amount)
+            life.advance(life.partition.time_ms + step.amount)
         elif step.then == "learn":
             life.learn(step.amount)
     life.finish(max(now_ms, life.partition.time_ms))

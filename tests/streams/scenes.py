@@ -236,8 +236,9 @@ def deliveries(draw: st.DrawFn, seen: list[Seen]) -> list[Seen]:
 
 STEPS = st.lists(
     st.one_of(
-        st.builds(Step, st.integers(1, 4), st.sampled_from(("", "flush", "die")), is_behind=st.booleans()),
+        st.builds(Step, st.integers(1, 4), st.sampled_from(("", "flush", "die", "sweep")), is_behind=st.booleans()),
         st.builds(Step, st.integers(0, 4), st.just("die while writing"), st.integers(0, 7), st.booleans()),
+        st.builds(Step, st.integers(0, 4), st.just("stand still while writing"), st.integers(2, 4), st.booleans()),
         st.builds(Step, st.integers(0, 4), st.just("pass"), st.sampled_from((1, HOUR_MS, 9 * HOUR_MS)), st.booleans()),
         st.builds(Step, st.integers(0, 4), st.just("learn"), st.integers(1, 3), st.booleans()),
     ),

@@ -76,6 +76,20 @@ def test_an_alert_that_a_dying_worker_wrote_and_nobody_confirms_is_taken_back(ta
     assert "long_wait" not in [row[3] for row in written(life.writer).episodes]
 
 
+def test_what_is_found_together_with_what_a_former_owner_left_is_told() -> None:
+    life = Life(
+        policy(COVERING_HOURS), [(A, touch("queue_joined", 0, "e0", **QUEUE)), (B, touch("page_viewed", 3, "e1"))]
+    )
+    life.process(2)
+    life.flush(4, is_late=True)
+    assert not life.position
+    life.said.clear()
+    life.process(2, is_behind=True)
+    life.sweep()
+    life.finish(at(3))
+    assert written(life.writer).episodes
+
+
 @pytest.mark.parametrize("then", ["flush", "die"])
 def test_a_promise_that_no_rule_watches_is_shown_broken_when_its_time_has_passed(then: str) -> None:
     promised = touch("callback_promised", 0, "e0", details={"contact_id": "K", "due_at": at(5)})

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalogue import BY_NAME, CATALOGUE, TouchpointType
+from schemas.catalogue import BY_NAME, CATALOGUE, CUSTOMERS_MERGED, TouchpointType
 from schemas.errors import Undecodable
 from schemas.examples import example_touchpoint
 from schemas.identifiers import Pseudonymiser, record_key, strongest
@@ -138,7 +138,10 @@ def test_whatever_happens_to_the_bytes_both_say_the_same(inserted: bytes, start:
 KINDS = st.sampled_from(["customer_id", "loyalty_id", "device_id", "anonymous_id", "zip", ""])
 
 
-@given(st.dictionaries(KINDS, ODD_VALUES | st.sampled_from(["C-1", "a-9"]), max_size=3))
+NOBODY = ["(not set)", "<null>", "0x0", "00:00:00:00:00:00", "none@none.com", "na@example.org", "0-1"]
+
+
+@given(st.dictionaries(KINDS, ODD_VALUES | st.sampled_from(["C-1", "a-9", *NOBODY]), max_size=3))
 @settings(deadline=None)
 def test_whatever_identifiers_come_both_say_the_same(identifiers: dict[str, Any]) -> None:
     check_same(as_json({**GOOD, "identifiers": identifiers}, False))
@@ -146,11 +149,31 @@ def test_whatever_identifiers_come_both_say_the_same(identifiers: dict[str, Any]
 
 def test_what_producers_send_takes_the_fast_path() -> None:
     for entry in CATALOGUE:
-        assert is_fast(check_same(encode_touchpoint(example_touchpoint(entry)))), entry.name
+        chunk = check_same(encode_touchpoint(example_touchpoint(entry)))
+        assert is_fast(chunk) == (entry.name != CUSTOMERS_MERGED), entry.name
+
+
+@given(
+    st.dictionaries(KINDS, st.sampled_from(["C-1", "C-2", "(not set)"]), max_size=2),
+    ODD_VALUES | st.sampled_from(["C-1", "C-2", *NOBODY]),
+)
+@settings(deadline=None)
+def test_whichever_two_customers_a_merge_record_names_both_say_the_same(
+    identifiers: dict[str, str], merged_id: object
+) -> None:
+    merge = example_touchpoint(BY_NAME[CUSTOMERS_MERGED])
+    properties = {**merge["properties"], "merged_id": merged_id}
+    check_same(as_json({**merge, "identifiers": identifiers, "properties": properties}, False))
 
 
 def nested(levels: int) -> bytes:
     return encoded(type="kiosk", properties={"x": 1}).replace(b'"x":1', b'"x":' + b"[" * levels + b"]" * levels)
+
+
+def merge_of(merged_id: str, identifiers: dict[str, str] | None = None) -> bytes:
+    merge = example_touchpoint(BY_NAME[CUSTOMERS_MERGED])
+    properties = {**merge["properties"], "merged_id": merged_id}
+    return encode_touchpoint({**merge, "identifiers": identifiers or {"customer_id": "C-1"}, "properties": properties})
 
 
 CORPUS: dict[str, tuple[bytes | None, str | None]] = {
@@ -180,6 +203,16 @@ CORPUS: dict[str, tuple[bytes | None, str | None]] = {
     "number as id": (encoded(event_id=7), "invalid_field"),
     "empty identifier": (encoded(identifiers={"customer_id": ""}), "placeholder_identifier"),
     "placeholder": (encoded(identifiers={"customer_id": "Unknown"}), "placeholder_identifier"),
+    "placeholder in brackets": (encoded(identifiers={"customer_id": "(not set)"}), "placeholder_identifier"),
+    "address of nobody": (encoded(identifiers={"email": "none@none.com"}), "placeholder_identifier"),
+    "device of zeros": (encoded(identifiers={"device_id": "00:00:00:00:00:00"}), "placeholder_identifier"),
+    "placeholder beside a customer": (encoded(identifiers={"customer_id": "C-1", "device_id": "0x0"}), None),
+    "merge without a customer": (merge_of("C-2", {"anonymous_id": "a-9"}), "missing_field"),
+    "merge with itself": (merge_of("C-1"), "invalid_property"),
+    "merge with nobody": (merge_of("null"), "invalid_property"),
+    "merge with a blank": (merge_of(" C-2"), "invalid_property"),
+    "merge with too long a name": (merge_of("x" * 257), "invalid_property"),
+    "merge": (merge_of("C-2", {"customer_id": "C-1", "anonymous_id": "a-9"}), None),
     "right-to-left mark": (encoded(order_id="O\u200f-7"), "invalid_field"),
     "NUL": (encoded(event_id="a\u0000"), "invalid_field"),
     "NUL in identifier": (encoded(identifiers={"customer_id": "a\u0000"}), "invalid_identifier"),
@@ -267,3 +300,7 @@ def test_personal_identifiers_are_hidden_or_refused() -> None:
     assert b"ana@" not in msgspec.msgpack.encode(arrival.wire.identifiers)
     wrong = decode(Record(encoded(identifiers={"phone": "call me"})), door=door)
     assert [refusal.reason for refusal in wrong.refusals] == ["invalid_identifier"]
+    repeated = decode(Record(encoded(identifiers={"phone": "1111111111"})), door=door)
+    assert [refusal.reason for refusal in repeated.refusals] == ["placeholder_identifier"]
+    [arrival] = decode(Record(encoded(identifiers={"phone": "1111111111", "anonymous_id": "a-9"})), door=door).arrivals
+    assert arrival.wire.identifiers == {"anonymous_id": "a-9"} and arrival.key == "anonymous_id:a-9"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import random
 
-from schemas.links import MOST_OWNERS_KEPT, Link
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.links import MOST_OWNERS_KEPT, Link, LinkRule
 from sinks import tables
 from streams.identity.choice import DAY_MS as DAY
 from streams.identity.choice import Evidence, Limits, add_evidence, decide
-from tests.streams.identity_world import Told, World
+from tests.streams.identity_world import Told, World, whose
 from tests.streams.scenes import at, policy
 
 pytestmark = pytest.mark.no_cover
@@ -19,10 +23,6 @@ TABLET = "device_id:tablet"
 def merged(into: str, absorbed: str, number: int, hours: int = 0) -> Told:
     properties = {"merged_id": absorbed, "reason": "same person"}
     return Told({"customer_id": into}, at(hours), f"m{number}", "customers_merged", properties)
-
-
-def whose(world: World) -> dict[str, str]:
-    return {row["event_id"]: row["customer_id"] for row in world.rows(tables.TOUCHPOINTS)}
 
 
 def decision(world: World, identifier: str) -> tuple[str, str]:
@@ -136,6 +136,26 @@ def test_what_a_person_orders_counts_even_for_what_is_flagged() -> None:
     assert decide("device_id:d", [*shared, ordered, undone], limits)[:2] == ("customer_id:A", "linked")
 
 
+def test_what_settings_say_is_nobody_never_links_unless_a_person_orders_it() -> None:
+    limits = Limits(nobody=frozenset({"till", "WALK-IN"}))
+    assert decide("device_id:till", [seen("customer_id:A", 0)], limits)[:2] == ("", "flagged")
+    assert decide("device_id:d", [seen("customer_id:WALK-IN", 0)], limits)[:2] == ("", "flagged")
+    both = [seen("customer_id:WALK-IN", 0), seen("customer_id:A", 1)]
+    assert decide("device_id:d", both, limits)[:3] == ("customer_id:A", "linked", 1)
+    ordered = Evidence("customer_id:A", "relinked", 5, "console", "act")
+    assert decide("device_id:till", [ordered], limits).owner == "customer_id:A"
+
+
+def test_settings_say_of_which_kinds_a_second_owner_is_a_conflict() -> None:
+    rivals = [seen("customer_id:A", 0), seen("customer_id:B", 1)]
+    for kind, unique, status in (
+        ("email", {"email"}, "conflict"),
+        ("email", set(), "linked"),
+        ("device_id", {"device_id"}, "conflict"),
+    ):
+        assert decide(f"{kind}:x", rivals, Limits(unique_kinds=frozenset(unique))).status == status
+
+
 def test_a_weaker_or_equal_identifier_never_owns() -> None:
     wrong = [seen("anonymous_id:a", 0), seen("device_id:e", 0)]
     assert decide("device_id:d", wrong, Limits()).owner == ""
@@ -150,6 +170,31 @@ def test_of_one_owner_and_window_only_the_first_evidence_is_kept() -> None:
     assert add_evidence(kept, seen("customer_id:A", 4), limits)
     assert add_evidence(kept, seen("customer_id:A", 40), limits)
     assert [each.occurred_ms // DAY for each in kept] == [4, 40]
+
+
+@given(
+    st.randoms(use_true_random=False), st.integers(1, MOST_OWNERS_KEPT), st.sampled_from(("device_id", "customer_id"))
+)
+@settings(max_examples=40)
+def test_however_many_share_it_the_order_of_what_is_heard_decides_nothing(
+    rng: random.Random, most: int, kind: str
+) -> None:
+    rule: LinkRule = "merged" if kind == "customer_id" else "seen_together"
+    limits = Limits(30 * DAY, {"device_id": most})
+    said = [
+        Evidence(f"{owner}:{number}", rule, rng.randrange(60 * DAY), "web", f"e{number}")
+        for owner in ("customer_id", "email")
+        for number in range(rng.randrange(MOST_OWNERS_KEPT + 20))
+    ]
+
+    def decided() -> tuple[str, str, int]:
+        kept: list[Evidence] = []
+        for each in rng.sample(said, len(said)):
+            add_evidence(kept, each, limits)
+        assert len(kept) <= 4 * 2 * (MOST_OWNERS_KEPT + 1)
+        return decide(f"{kind}:x", kept, limits)[:3]
+
+    assert len({decided() for _ in range(4)}) == 1
 
 
 def test_an_undone_link_gives_back_just_what_hung_on_it() -> None:
@@ -210,3 +255,54 @@ def test_a_former_journey_id_tells_where_its_beginning_is_now() -> None:
     assert journey["touchpoints"] == 3 and journey["journey_id"] not in former.values()
     begins = {row["journey_id"]: row["event_id"] for row in world.rows(tables.JOURNEY_REDIRECTS)}
     assert begins == {former["anonymous_id:x"]: "first", former["A"]: "own"}
+
+
+EMAIL = f"hmac-sha256:k1:{1:064x}"
+
+
+def at_the_till(world: World, *later: Told, quiet_hours: int = 0) -> None:
+    """The till was taken from A; then it is seen with an e-mail address that is A's."""
+    till = {"device_id": "till"}
+    world.tell([Told(till, at(0), "alone"), Told({"customer_id": "A", **till}, at(1), "login")])
+    world.settle()
+    world.act(Link("device_id:till", "customer_id:A", "unlinked", at(2), "console", "act", "dana", "the shop's"))
+    world.settle()
+    assert whose(world)["alone"] == "device_id:till"
+    if quiet_hours:
+        world.pass_time(at(quiet_hours))
+        for number in list(world.workers):
+            world.start(number)
+    world.tell([Told({"customer_id": "A", "email": EMAIL}, at(quiet_hours + 3), "newsletter")])
+    world.tell(
+        [Told({"email": EMAIL, **till}, at(quiet_hours + 4), "receipt"), Told(till, at(quiet_hours + 5), "next")]
+    )
+    world.settle()
+    world.tell(later)
+    world.settle()
+
+
+@pytest.mark.parametrize("quiet_hours", [0, 2_000])
+def test_what_a_person_undid_does_not_come_back_by_a_detour(quiet_hours: int) -> None:
+    world = World(policy(2), 3)
+    at_the_till(world, quiet_hours=quiet_hours)
+    found = whose(world)
+    assert (found["alone"], found["next"]) == ("device_id:till", "device_id:till")
+    assert (found["receipt"], found["newsletter"], found["login"]) == ("A", "A", "A")
+    assert decision(world, "device_id:till") == ("", "unlinked")
+
+
+def test_where_the_detour_turns_out_to_lead_to_another_it_is_taken() -> None:
+    world = World(policy(1_000), 3)
+    at_the_till(world, Told({"customer_id": "B", "email": EMAIL}, at(2), "first"))
+    assert {whose(world)[name] for name in ("alone", "next", "receipt")} == {"B"}
+    assert decision(world, "device_id:till") == (f"email:{EMAIL}", "linked")
+
+
+def test_what_a_person_joins_again_is_no_longer_kept_out() -> None:
+    world = World(policy(1_000), 3)
+    at_the_till(world)
+    world.act(Link("device_id:till", "customer_id:A", "relinked", at(9), "console", "act2", "dana", "hers"))
+    world.act(Link("device_id:till", f"email:{EMAIL}", "relinked", at(10), "console", "act3", "dana", "hers"))
+    world.settle()
+    assert whose(world)["alone"] == "A"
+    assert decision(world, "device_id:till") == (f"email:{EMAIL}", "linked")

@@ -325,6 +325,7 @@ def test_the_digest_changes_with_what_the_rules_say_and_with_nothing_else(tmp_pa
     assert len({*map(digest, texts), digest(calendars, "calendars.yaml")}) == 5
 
 
+@pytest.mark.no_cover
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
     put(tmp_path, "own.yaml", "#" * LARGEST_BYTES)
     with pytest.raises(Misconfigured, match=r"own\.yaml:1: is empty"):

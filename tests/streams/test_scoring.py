@@ -153,6 +153,7 @@ WORSE: dict[str, Callable[[JourneyFacts, EpisodeFacts], JourneyFacts]] = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("change", WORSE.values(), ids=WORSE)
 @given(journey=journeys, episode=episodes, scale=weights)
 def test_what_is_worse_never_raises_experience_nor_saves_effort(
