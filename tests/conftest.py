@@ -31,13 +31,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(missing)
 
 
+# How long an example takes says more about the machine than about the code, so none is timed. The same code meets the
+# same examples in every run, so that a change is judged by what it does; `--hypothesis-profile=fresh` looks elsewhere.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("fresh", deadline=None)
+hypothesis.settings.load_profile("repeatable")
+
+
 def pytest_configure() -> None:
-    """Have Ctrl-C mean something to what tests start, also where they run in the background; time no example."""
+    """Have Ctrl-C mean something to what tests start, also where they run in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # How long an example takes says more about the machine than about the code.
-    hypothesis.settings.register_profile("untimed", deadline=None)
-    hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
