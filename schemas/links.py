@@ -6,6 +6,7 @@ A link is evidence, never an order: whoever owns the weaker identifier decides, 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,8 @@ HUMAN_RULES: frozenset[LinkRule] = frozenset({"unlinked", "relinked"})
 MOST_OWNERS_KEPT = 64
 """Owners whose evidence is kept for one window: no limit may be higher."""
 KEY_SEPARATOR = "\x1f"
+_REMEMBERED_HASHES = 1 << 16
+"""An identifier comes back: with each touchpoint that names it."""
 ERASED = "the customer was erased"
 """Reason of an `unlinked` that is part of an erasure: nothing of the link is kept, not even that it was undone."""
 
@@ -101,6 +104,7 @@ def decode_forgotten(value: bytes) -> str | None:
         return None
 
 
+@lru_cache(_REMEMBERED_HASHES)
 def forgotten_hash(identifier: str) -> str:
     """What the block list keeps of an identifier: SHA-256 of its record key, in hex."""
     return hashlib.sha256(identifier.encode()).hexdigest()

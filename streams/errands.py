@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import groupby
 
 from schemas.errors import Transient
@@ -18,6 +19,34 @@ from streams.outbox import Keyed, Outbox
 from streams.outcome import Outcome
 from streams.partition import Partition
 
+HURRIED_FLUSHES = 2
+"""After a backlog: the one that takes the last of it, and the one that moves what belongs elsewhere by that."""
+
+
+class Haste:
+    """How soon the next flush should come, as errands may wait for it.
+
+    `is_pressing`: some wait for just that. `is_piling`: there are more of them than it will do.
+    """
+
+    def __init__(self) -> None:
+        self.is_pressing = self.is_piling = False
+        self._hurried = 0
+
+    def shorten(self, interval: timedelta, *, is_behind: bool) -> timedelta:
+        """How long to wait for a flush that would be due after `interval`; to be asked once for each flush.
+
+        In a backlog errands speed it only where they pile up. What is left to move when it ends is moved at once: all
+        else is done by then.
+        """
+        if is_behind:
+            self._hurried = HURRIED_FLUSHES
+            return interval / 4 if self.is_piling else interval
+        self._hurried, is_over = max(0, self._hurried - 1), self._hurried > 0
+        if not self.is_pressing:
+            return interval
+        return timedelta(0) if is_over else interval / 2
+
 
 class Errands:
     """`reading`: a thread that waits for ClickHouse. `most_moves`: histories moved per partition in one flush."""
@@ -28,7 +57,7 @@ class Errands:
         self.reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="errands")
         self._metrics = metrics
         self._most_moves = most_moves
-        self.is_pressing = self.is_piling = False
+        self.haste = Haste()
 
     async def ask(
         self,
@@ -57,14 +86,11 @@ class Errands:
         return {partition: answers.of(asks) for partition, asks in asked.items()}
 
     def count(self, partitions: Iterable[Partition]) -> None:
-        """Tell the metrics how many errands are left.
-
-        `is_pressing`: some wait for just the next flush; `is_piling`: there are more of them than it will do.
-        """
+        """Tell the metrics how many errands are left, and note whether the next flush should come sooner for them."""
         given = list(partitions)
         self._metrics.identity_errands.set(sum(len(each.identities.ledger) for each in given))
         most = max((each.identities.ledger.count_ready(each.flushes) for each in given), default=0)
-        self.is_pressing, self.is_piling = most > 0, most > self._most_moves
+        self.haste.is_pressing, self.haste.is_piling = most > 0, most > self._most_moves
 
     async def send(self, partitions: int, outcome: Outcome) -> None:
         """Hand over the records of an outcome, each topic's in their order, and count what was done."""

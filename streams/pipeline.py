@@ -316,13 +316,12 @@ class Pipeline:
     async def flush_when_due(self) -> None:
         """Flush about every interval, or as soon as enough rows wait or a backlog ends. Runs until cancelled.
 
-        In a backlog flushes are fewer and larger, as each writes a customer once; only errands that pile up speed them.
+        In a backlog flushes are fewer and larger, as each writes a customer once; errands speed them.
         """
         settings = self._settings
         while True:
             interval = settings.backlog_flush_interval if self.is_behind else settings.flush_interval
-            if self._errands.is_piling if self.is_behind else self._errands.is_pressing:
-                interval /= 4 if self.is_behind else 2
+            interval = self._errands.haste.shorten(interval, is_behind=self.is_behind)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._flush_wanted.wait(), interval.total_seconds())
             await self.flush()

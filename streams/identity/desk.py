@@ -43,7 +43,7 @@ class IdentityDesk:
     def take(self, arrival: Arrival, customer: Customer, outcome: Outcome, reach: Reach = NOWHERE) -> bool:
         """Learn and teach what an arrival says of identity. False: it is not to be stitched here, and was seen to."""
         shelf, hop, state = self._shelf, arrival.hop, customer.identity
-        if arrival.is_plain and state is not None and state.is_known and not state.owner and not shelf.block_list:
+        if arrival.is_plain and state is not None and state.is_known and not state.owner:
             # The most frequent by far, and nothing of it concerns identity.
             state.active_ms = shelf.time_ms
             outcome.hops[0] += 1

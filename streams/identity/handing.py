@@ -57,7 +57,9 @@ def hand_over(partition: Partition, due: Mapping[str, Waited], reach: Reach, out
 
 
 def _is_simple(partition: Partition, state: IdentityState, waited: Waited, reach: Reach) -> bool:
-    """Whether all goes to one owner within reach, and nothing of it says anything itself."""
-    if not state.is_known or not state.destination or partition.block_list or not reach.is_near(state.owner):
+    """Whether all goes to one owner within reach who was not erased, and nothing of it says anything itself."""
+    if not state.is_known or not state.destination or not reach.is_near(state.owner):
+        return False
+    if partition.block_list.holds(state.owner):
         return False
     return not any(arrival.touch.type in UNSTITCHED for arrival, _ in waited)

@@ -100,8 +100,7 @@ class Ledger:
         moving = [key for key, since in self._moving.items() if since < flushes][:most]
         going = [key for key in moving if _goes_on(shelf.find(key))]
         partial = [key for key, since in self._partial.items() if since < flushes][:most]
-        newcomers = () if shelf.block_list else shelf.newcomers
-        evidence = [*self.unknown, *newcomers][:MOST_EVIDENCE_ASKED]
+        evidence = [*self.unknown, *shelf.newcomers][:MOST_EVIDENCE_ASKED]
         linked = [key for key in evidence if _is_linked(shelf.hot.get(key))]
         return Asks(evidence, linked, going, partial, sorted(set(moving) - set(going)))
 
