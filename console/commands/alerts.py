@@ -100,12 +100,12 @@ class Kind(StrEnum):
     SOURCE = "source"
 
 
-group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 InLanguage = Annotated[Language, typer.Option("--lang", help="Language of the texts")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command and its parts."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
     group.command("list", epilog=LIST_EPILOG)(list_command)
     group.command("show", epilog=SHOW_EPILOG)(show)
     alert_acts.register(group)

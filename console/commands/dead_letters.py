@@ -67,11 +67,9 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
-
-
 def register(app: typer.Typer) -> None:
     """Add the command and its parts."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
     group.command("list", epilog=LIST_EPILOG)(list_command)
     group.command("show", epilog=SHOW_EPILOG)(show)
     dead_letters_replay.register(group)

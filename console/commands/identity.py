@@ -96,12 +96,12 @@ class Kind(StrEnum):
     ANONYMOUS_ID = "anonymous_id"
 
 
-group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 AsJson = Annotated[bool, typer.Option("--json", help="The same as --format json")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command and its parts."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
     group.command("show", epilog=SHOW_EPILOG)(show)
     group.command("list", epilog=LIST_EPILOG)(list_command)
     identity_acts.register(group)

@@ -44,12 +44,12 @@ journeys rules check my-rules/slow_queue.yaml my-rules/scenarios/slow_queue.yaml
 
 journeys rules check --json | python -m json.tool"""
 
-group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command and its parts."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
     group.command("list", epilog=LIST_EPILOG)(list_rules)
     group.command("check", epilog=CHECK_EPILOG)(check)
     group.command("backtest", epilog=rules_backtest.EPILOG)(rules_backtest.backtest)

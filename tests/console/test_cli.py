@@ -1,5 +1,6 @@
 """What every command has in common: help, exit codes, one clear line of error."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from console.cli import hoist_global_options
-from tests.console.running import COMMAND, environment, journeys, one_line, unread
+from tests.console.running import COMMAND, environment, journeys, one_line, run_here, unread
 
 COMMANDS = ("up", "demo", "status", "worker", "migrate", "emit", "replay", "sql", "doctor", "forget")
 NEED_SERVERS = (("status",), ("worker",), ("migrate",), ("emit",), ("sql", "SELECT 1"))
@@ -18,9 +19,18 @@ def test_version(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("journeys 0.")
 
 
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process in an empty directory, with nothing set."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ.keys() - environment().keys():
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("nowhere")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_has_an_example(command: str, tmp_path: Path) -> None:
-    done = journeys(command, "--help", cwd=tmp_path)
+def test_help_has_an_example(command: str) -> None:
+    done = run_here(command, "--help")
     assert done.returncode == 0 and done.stderr == ""
     assert "Examples:" in done.stdout and f"journeys {command}" in done.stdout.split("Examples:")[1]
 
@@ -58,8 +68,9 @@ def test_without_servers_a_command_says_how_to_start_them(arguments: tuple[str, 
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else None,
 )
-def test_misuse_is_one_line(arguments: tuple[str, ...], code: int, told: str, tmp_path: Path) -> None:
-    done = journeys(*arguments, cwd=tmp_path)
+@pytest.mark.usefixtures("nowhere")
+def test_misuse_is_one_line(arguments: tuple[str, ...], code: int, told: str) -> None:
+    done = run_here(*arguments)
     assert done.returncode == code
     assert told in one_line(done.stderr) and done.stdout == ""
 
