@@ -13,6 +13,7 @@ import zlib
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -22,6 +23,7 @@ from benchmarks.figures import Figure
 from benchmarks.ground import BenchmarkFailed, Ground, Report, wait_until
 from benchmarks.sessions import Observed
 from benchmarks.throughput import JOURNEYS, SETTINGS, STEPS, Run, follow
+from benchmarks.worker import Worker
 from schemas.links import forgotten_hash
 from schemas.moments import check_moment, format_epoch_ms, to_epoch_ms
 from sinks.forgotten_table import FORGOTTEN_IDENTIFIERS
@@ -136,44 +138,45 @@ def compare(plain: Sequence[Cost], hidden: Sequence[Cost]) -> Iterator[Figure]:
 def _measure_plain(records: list[Record], report: Report) -> Cost:
     """All customers visible."""
     plain = Observed(workload.GAP_MS)
-    with Ground() as ground:
-        _erase_somebody(ground)
-        ground.load(plain.watch(records), report, len(records))
-        with ground.worker(**{**SETTINGS, "allowed_lateness": "1d"}) as worker:
-            run = follow(ground, worker, len(records), report)
+    with _caught_up(plain.watch(records), len(records), report) as (ground, _, run):
         _check(ground, plain)
-    return Cost(len(records) / run.seconds, run.cpu_seconds / len(records) * 1e6)
+    return _cost(run.seconds, run, len(records))
 
 
 def _measure_hidden(records: list[Record], report: Report) -> tuple[Cost, list[Figure]]:
     """Some are hidden, and it ends when all are with their customers. Also what each step cost."""
     visits = Visits(records)
     hidden = list(visits.hidden())
-    with Ground() as ground:
-        _erase_somebody(ground)
-        ground.load(hidden, report, len(hidden))
-        with ground.worker(**{**SETTINGS, "allowed_lateness": "1d"}) as worker:
-            run = follow(ground, worker, len(hidden), report)
-            # Asked of the worker first: the query costs a core as long as it is asked.
-            wait_until(lambda: worker.metrics().total("identity_errands") == 0, "every history moved", 120, 0.1)
-            wanted = len(visits.strangers), visits.observed.unique
-            wait_until(lambda: ground.writer.query(STRANGERS) == [wanted], "every visit with its customer", 120, 0.2)
-            report("checking the result")
-            sessions = visits.observed.sessions()
-            wait_until(lambda: ground.writer.query(JOURNEYS) == sessions, "the journeys of the workload", 60, 0.2)
-            [(ended_ms,)] = ground.writer.query(LAST_FLUSH)
-            seconds = ended_ms / 1_000 - run.began
-            metrics = worker.metrics()
+    with _caught_up(hidden, len(hidden), report) as (ground, worker, run):
+        # Asked of the worker first: the query costs a core as long as it is asked.
+        wait_until(lambda: worker.metrics().total("identity_errands") == 0, "every history moved", 120, 0.1)
+        wanted = len(visits.strangers), visits.observed.unique
+        wait_until(lambda: ground.writer.query(STRANGERS) == [wanted], "every visit with its customer", 120, 0.2)
+        report("checking the result")
+        sessions = visits.observed.sessions()
+        wait_until(lambda: ground.writer.query(JOURNEYS) == sessions, "the journeys of the workload", 60, 0.2)
+        [(ended_ms,)] = ground.writer.query(LAST_FLUSH)
+        metrics = worker.metrics()
     moved = metrics.by_label("identity_total", "what")
-    return Cost(len(hidden) / seconds, run.cpu_seconds / len(hidden) * 1e6), [
+    return _cost(ended_ms / 1_000 - run.began, run, len(hidden)), [
         *(Figure(f"identity_{what}", moved.get(what, 0.0), "records") for what in ("taught", "moved", "forwarded")),
         *_steps(run, len(hidden)),
     ]
 
 
-def _erase_somebody(ground: Ground) -> None:
-    """As in any installation that is in use: workers look whether who comes was erased."""
-    ground.writer.insert(FORGOTTEN_IDENTIFIERS, [[forgotten_hash("customer_id:erased")], ["receipt"], [1]])
+@contextmanager
+def _caught_up(records: Iterable[Record], count: int, report: Report) -> Iterator[tuple[Ground, Worker, Run]]:
+    """A worker that has committed so many records, and how it got there."""
+    with Ground() as ground:
+        # As in any installation that is in use: workers look whether who comes was erased.
+        ground.writer.insert(FORGOTTEN_IDENTIFIERS, [[forgotten_hash("customer_id:erased")], ["receipt"], [1]])
+        ground.load(records, report, count)
+        with ground.worker(**{**SETTINGS, "allowed_lateness": "1d"}) as worker:
+            yield ground, worker, follow(ground, worker, count, report)
+
+
+def _cost(seconds: float, run: Run, count: int) -> Cost:
+    return Cost(count / seconds, run.cpu_seconds / count * 1e6)
 
 
 def _steps(run: Run, count: int) -> Iterable[Figure]:

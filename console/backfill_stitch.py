@@ -12,7 +12,7 @@ from typing import Any
 from console.backfill_journal import Range, StitchedRange
 from console.backfill_setup import Bench, Claims
 from schemas.catalogue import UNSTITCHED
-from schemas.identifiers import customer_key
+from schemas.identifiers import customer_key, is_customer
 from schemas.topics import TOUCHPOINTS
 from sinks import backfill_queries as queries
 from sinks import identity_queries
@@ -79,7 +79,7 @@ class RangeStitcher:
         """What was known before of those whom the backfill touches."""
         if self._claims.is_first:
             # Whoever is there is new, but there may be links.
-            weak = [name for name in touches if customer_key(name) == name and not name.startswith("customer_id:")]
+            weak = [name for name in touches if customer_key(name) == name and not is_customer(name)]
             known = self._reader.read_known(weak)
             return {name: Found(known=each) for name, each in known.items()}
         writer = self._bench.writer
@@ -91,7 +91,7 @@ class RangeStitcher:
     def _find_all(self, names: Sequence[str]) -> dict[str, Found]:
         keys = {customer_key(name): name for name in names}
         states = self._read_states(list(keys))
-        known = self._reader.read_known([key for key in keys if not key.startswith("customer_id:")])
+        known = self._reader.read_known([key for key in keys if not is_customer(key)])
         ids: defaultdict[tuple[str, bytes], list[str]] = defaultdict(list)
         rows = chain.from_iterable(self._bench.writer.stream_about(identity_queries.WRITTEN_IDS, names))
         for table, name, identity in rows:

@@ -77,6 +77,11 @@ def certain_key(kind: str, value: str) -> str | None:
     return record_key(kind, value)
 
 
+def is_customer(key: str) -> bool:
+    """Whether a record key is a `customer_id`, and not a weaker identifier that may belong to one."""
+    return key.startswith("customer_id:")
+
+
 def customer_name(key: str) -> str:
     """What tables show for a record key: the bare value of a `customer_id`, otherwise the whole key.
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from schemas.identifiers import is_customer
 from schemas.links import HUMAN_RULES
 from sinks import identity_queries as queries
 from sinks.state_queries import IDENTITIES
@@ -38,7 +39,7 @@ def identity_answers(latest: Latest) -> dict[str, Answer]:
 
     def merged(_: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         found = {row["identifier"] for row in latest(IDENTITY_LINKS)}
-        return [(key,) for key in sorted(found) if key.startswith("customer_id:")]
+        return [(key,) for key in sorted(found) if is_customer(key)]
 
     def acts(_: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         names = ("owner", "identifier", "rule", "occurred_at_ms")

@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 
 from schemas.episode import WithdrawnBecause
-from schemas.identifiers import customer_name, own_identifiers_json
+from schemas.identifiers import customer_name, is_customer, own_identifiers_json
 from schemas.partitioning import hash_key
 from streams.episodes import NO_CONTEXT, Context, EpisodeBook
 from streams.identity.state import IdentityState
@@ -52,7 +52,7 @@ class Customer:
         self.superseded: Touch | None = None
         self.scheduled_ms = NOT_SCHEDULED_MS
         # A weaker identifier may belong to somebody; a customer_id does so only if a merge record says it.
-        self.is_provisional = not key.startswith("customer_id:")
+        self.is_provisional = not is_customer(key)
         self.identity = IdentityState() if self.is_provisional else None
         self._promise_due_ms = FOREVER_MS
         # In order of `order_key`, the same list as `log` while that is in order; `_strays` are not in it yet.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import repeat
 
 from schemas.catalogue import UNSTITCHED
-from schemas.identifiers import customer_key
+from schemas.identifiers import customer_key, is_customer
 from schemas.topics import TOUCHPOINTS, TOUCHPOINTS_REKEYED
 from streams.alert_tray import AlertTray
 from streams.customer import NEVER_MS, NOT_SCHEDULED_MS, Customer
@@ -84,11 +84,10 @@ class Partition(CustomerStore):
         self, customer_name: str, journey_ids: Iterable[str], promise_ids: Iterable[str], episode_ids: Iterable[str]
     ) -> None:
         """Have rows that an unfinished flush left behind corrected or retracted with the next; `detect` must follow."""
-        key = customer_key(customer_name)
-        customer = self.find(key)
+        customer = self.find(customer_key(customer_name))
         if customer is not None:
             customer.adopt_orphans(journey_ids, promise_ids, episode_ids)
-            self._unreviewed[key] = customer
+            self.mark(customer)
 
     def process(self, chunk: DecodedChunk) -> Outcome:
         """Take one chunk: deduplicate, stitch, detect. Rows wait in the partition until `gather`."""
@@ -151,7 +150,7 @@ class Partition(CustomerStore):
             key, touch = arrival.key, arrival.touch
             occurred_ms = touch.occurred_ms
             is_late_again = retaken and (touch.source, touch.event_id, occurred_ms) in retaken
-            if sets_aside and arrival.is_plain and not is_late_again and not key.startswith("customer_id:"):
+            if sets_aside and arrival.is_plain and not is_late_again and not is_customer(key):
                 time_ms = max(time_ms, occurred_ms)
                 waiting.add(arrival, time_ms)
                 continue

@@ -20,10 +20,8 @@ def admit(arrival: Arrival, block_list: BlockList) -> bool:
         merged = msgspec.json.decode(arrival.wire.properties).get("merged_id")
         if block_list.holds(record_key("customer_id", str(merged))):
             return False
-    identifiers = arrival.wire.identifiers
-    if any(block_list.holds(record_key(kind, value)) for kind, value in identifiers.items()):
-        kept = {kind: value for kind, value in identifiers.items() if not block_list.holds(record_key(kind, value))}
-        arrival.wire.identifiers = kept
+    named = arrival.wire.identifiers.items()
+    arrival.wire.identifiers = {kind: value for kind, value in named if not block_list.holds(record_key(kind, value))}
     return True
 
 
